@@ -1,0 +1,32 @@
+.DEFAULT_GOAL := help
+VENV ?= .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready-$(shell cat requirements.txt requirements-dev.txt | cksum | cut -d' ' -f1)
+
+.PHONY: help run reset test lint format
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): requirements.txt requirements-dev.txt
+	@test -x $(PYTHON) || python3 -m venv $(VENV)
+	@echo "Installing the pinned requirements…"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@rm -f $(VENV)/.ready-* && touch $@
+
+run: $(READY) ## Start the local Supabase, Stripe, mailbox, the service and its worker
+	@$(PYTHON) -m devstack run
+
+reset: $(READY) ## Forget the data of `make run`
+	@$(PYTHON) -m devstack reset
+
+test: lint ## Check the style, then run every test
+	@$(PYTHON) -m pytest
+
+lint: $(READY) ## Check the style
+	@$(PYTHON) -m ruff check --quiet .
+	@$(PYTHON) -m ruff format --quiet --check .
+
+format: $(READY) ## Put the code in the house style
+	@$(PYTHON) -m ruff check --quiet --fix .
+	@$(PYTHON) -m ruff format --quiet .

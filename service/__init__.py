@@ -1,0 +1,1 @@
+"""The JKLG Travel backend: a Flask service directly over Supabase."""
