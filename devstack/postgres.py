@@ -113,7 +113,7 @@ class Postgres:
         self.execute(SHAPE[SHAPE.index("alter schema public") :], user=SUPERUSER, database=name)
 
     def migrate(self, database: str = "postgres", migrations: Path = MIGRATIONS) -> list[str]:
-        """Apply what is missing, in order, as the owner; noted where the Supabase CLI notes it. Returns the new names."""
+        """Apply what is missing, in order, as the owner; noted where the Supabase CLI does. Returns the new names."""
         applied = []
         with psycopg.connect(self.uri(database=database)) as connection:
             connection.execute("create schema if not exists supabase_migrations")
