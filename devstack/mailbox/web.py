@@ -1,0 +1,144 @@
+"""The inbox in the browser, and the same as JSON. Whatever a mail holds, it runs nothing and loads nothing."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from devstack.mailbox.letters import Letters
+from devstack.mailbox.smtp import Fault, Rules
+
+PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+OWN_PAGE = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; frame-src 'self'"
+# A mail's HTML: no script, no form, nothing fetched; its links open in a tab of their own.
+MAIL = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+SAFE = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+
+
+def make_app(letters: Letters, rules: Rules, smtp_port: int) -> Starlette:
+    """The web side of one mailbox."""
+    inbox = Inbox(letters, rules, smtp_port)
+    return Starlette(
+        routes=[
+            Route("/", inbox.page),
+            Route("/inbox.js", inbox.script),
+            Route("/ready", inbox.ready),
+            Route("/messages", inbox.list_messages),
+            Route("/messages", inbox.delete, methods=["DELETE"]),
+            Route("/messages/{id}", inbox.read),
+            Route("/messages/{id}", inbox.delete, methods=["DELETE"]),
+            Route("/messages/{id}/source", inbox.source),
+            Route("/messages/{id}/html", inbox.html),
+            Route("/templates", show_templates),
+            Route("/templates/{name}", show_template),
+            Route("/faults", inbox.add_fault, methods=["POST"]),
+            Route("/faults", inbox.end_faults, methods=["DELETE"]),
+            Route("/rules", inbox.show_rules),
+            Route("/rules", inbox.change_rules, methods=["PUT"]),
+        ],
+        # A page elsewhere that points its name at this machine is refused.
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
+        exception_handlers={
+            KeyError: lambda *_: JSONResponse({"error": "There is no such message."}, 404),
+            ValueError: lambda _, error: JSONResponse({"error": str(error)}, 400),
+            TypeError: lambda *_: JSONResponse({"error": "The body is one object with known keys."}, 400),
+        },
+    )
+
+
+class Inbox:
+    """The views of one mailbox."""
+
+    def __init__(self, letters: Letters, rules: Rules, smtp_port: int) -> None:
+        self.letters, self.rules, self.smtp_port = letters, rules, smtp_port
+
+    async def page(self, request: Request) -> Response:
+        chosen, view = request.query_params.get("id"), request.query_params.get("view", "html")
+        found = self.letters.find(request.query_params.get("to", ""))
+        mail = self.letters.read(chosen) if chosen else None
+        if mail and view == "source":
+            mail["source"] = self.letters.source(chosen).decode("utf-8", "replace")
+        if mail and view == "html" and not mail["html"]:
+            view = "text"
+        return page("inbox.html", letters=found[:200], total=len(found), mail=mail, view=view, smtp_port=self.smtp_port)
+
+    async def script(self, _: Request) -> Response:
+        return PlainTextResponse((Path(__file__).parent / "inbox.js").read_text(), media_type="text/javascript")
+
+    async def ready(self, _: Request) -> Response:
+        return JSONResponse({"ready": True, "smtp_port": self.smtp_port, "messages": len(self.letters)})
+
+    async def list_messages(self, request: Request) -> Response:
+        asked = request.query_params
+        return JSONResponse(
+            {"messages": self.letters.find(asked.get("to", ""), asked.get("subject", ""))}, headers=SAFE
+        )
+
+    async def read(self, request: Request) -> Response:
+        return JSONResponse(self.letters.read(request.path_params["id"]), headers=SAFE)
+
+    async def source(self, request: Request) -> Response:
+        return Response(self.letters.source(request.path_params["id"]), media_type="text/plain", headers=SAFE)
+
+    async def html(self, request: Request) -> Response:
+        return mail_html(self.letters.read(request.path_params["id"])["html"])
+
+    async def delete(self, request: Request) -> Response:
+        self.letters.discard(request.path_params.get("id"))
+        return JSONResponse({"deleted": True})
+
+    async def add_fault(self, request: Request) -> Response:
+        self.rules.faults.append(Fault(**await request.json()))
+        return JSONResponse({"faults": len(self.rules.faults)}, 201)
+
+    async def end_faults(self, _: Request) -> Response:
+        self.rules.faults.clear()
+        return JSONResponse({"faults": 0})
+
+    async def show_rules(self, _: Request) -> Response:
+        return JSONResponse({name: value for name, value in vars(self.rules).items() if name != "faults"})
+
+    async def change_rules(self, request: Request) -> Response:
+        for name, value in (await request.json()).items():
+            if name not in ("user", "password", "smtputf8"):
+                raise ValueError("The rules are user, password and smtputf8.")
+            setattr(self.rules, name, value)
+        return await self.show_rules(request)
+
+
+async def show_templates(request: Request) -> Response:
+    """Every mail of the service with sample data."""
+    from service.mail import render  # only this page needs the service
+
+    name = request.query_params.get("name", render.TEMPLATES[0])
+    return page("templates.html", names=render.TEMPLATES, name=name, mail=render.render_sample(name))
+
+
+async def show_template(request: Request) -> Response:
+    """One mail of the service as HTML."""
+    from service.mail import render
+
+    return mail_html(render.render_sample(request.path_params["name"]).html)
+
+
+def page(name: str, **data: Any) -> HTMLResponse:
+    """One of the mailbox's own pages."""
+    return HTMLResponse(PAGES.get_template(name).render(**data), headers=SAFE | {"Content-Security-Policy": OWN_PAGE})
+
+
+def mail_html(html: str) -> HTMLResponse:
+    """A mail's HTML, boxed in; for an iframe."""
+    base = '<base target="_blank">'
+    framed, found = re.subn(r"<head\b[^>]*>", lambda tag: tag[0] + base, html, count=1, flags=re.IGNORECASE)
+    if not found:
+        framed = base + html
+    return HTMLResponse(framed, headers=SAFE | {"Content-Security-Policy": MAIL})
