@@ -1,1 +1,52 @@
 """The JKLG Travel backend: a Flask service directly over Supabase."""
+
+from flask import Flask
+from flask_cors import CORS
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from service import api, commands, database, errors, guards, health, limits, logs
+from service.config import Settings
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The application, wired; ``settings`` default to the environment's.
+
+    Raises ``config.ConfigurationError`` that lists everything missing or unsafe.
+    """
+    settings = settings or Settings.from_env()
+    app = Flask(__name__, static_folder=None)
+    app.extensions["settings"] = settings
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
+    if settings.proxy_hops:
+        hops = settings.proxy_hops
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)
+    logs.init_app(app)
+    errors.init_app(app)
+    database.init_app(app)
+    CORS(
+        app,
+        origins=settings.cors_origins,
+        supports_credentials=True,
+        methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+        allow_headers=["Content-Type", "Authorization", "Accept", "Idempotency-Key"],
+        expose_headers=["X-Request-Id", "Retry-After"],
+        max_age=3600,
+    )
+    limits.init_app(app)
+    documented = api.init_app(app)
+    _register_blueprints(app, documented)
+    app.register_blueprint(health.blueprint)
+    commands.init_app(app)
+    guards.require_everywhere(app)
+    return app
+
+
+def _register_blueprints(app: Flask, documented: api.Api) -> None:
+    """The packages, one per route file of the original backend."""
+    from service import customers, payments
+
+    for package in (customers, payments):
+        documented.register_blueprint(package.blueprint)
+    # Half of the site's calls leave out /api.
+    app.register_blueprint(customers.blueprint, name="customers_alias", url_prefix="/customers")

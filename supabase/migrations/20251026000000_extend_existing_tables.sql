@@ -1,7 +1,7 @@
 -- What Phase 1 needs of the tables that were there before it, and the trigger functions that its own tables share.
 --
 -- Tables: packages, itineraries, admin_users, bookings (columns, checks, indexes, row-level security).
--- Functions: tg_set_updated_at(), tg_append_only(). None is SECURITY DEFINER.
+-- Functions: tg_set_updated_at(), tg_append_only(), to_booking_key(). None is SECURITY DEFINER.
 -- Roll back: supabase/rollbacks/20251026000000_extend_existing_tables.sql
 
 create or replace function public.tg_set_updated_at() returns trigger language plpgsql set search_path = '' as $$
@@ -19,6 +19,18 @@ begin
 end $$;
 comment on function public.tg_append_only() is 'Refuses update, delete and truncate; for audit tables.';
 revoke all on function public.tg_append_only() from public, anon, authenticated;
+
+-- Ids arrive as text or number: what cannot be one must answer "no such booking" and not break the query.
+create or replace function public.to_booking_key(p_text text) returns public.booking_key
+language plpgsql immutable set search_path = '' as $$
+begin
+  return p_text::public.booking_key;
+exception when invalid_text_representation or numeric_value_out_of_range then
+  return null;
+end $$;
+comment on function public.to_booking_key(text) is 'The booking id that a text stands for; null when it cannot be one.';
+revoke all on function public.to_booking_key(text) from public, anon, authenticated;
+grant execute on function public.to_booking_key(text) to service_role;
 
 -- Staff sign in to this service, so their password hash lives with them; no role of the browser may read it.
 alter table public.admin_users add column if not exists password_hash text;

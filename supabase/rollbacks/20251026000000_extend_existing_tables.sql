@@ -21,5 +21,5 @@ alter table public.itineraries disable row level security;
 alter table public.admin_users disable row level security;
 alter table public.bookings disable row level security;
 revoke all on public.packages, public.itineraries, public.admin_users, public.bookings from service_role;
-drop function if exists public.tg_set_updated_at(), public.tg_append_only();
+drop function if exists public.tg_set_updated_at(), public.tg_append_only(), public.to_booking_key(text);
 notify pgrst, 'reload schema';

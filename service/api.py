@@ -1,0 +1,97 @@
+"""Our flavour of flask-smorest: bad input answers 400 in the contract's shape, and the description says so."""
+
+import json
+from pathlib import Path
+from typing import Any, NoReturn
+
+import flask_smorest
+import swagger_ui_bundle
+from flask import Flask, Response, send_from_directory
+from marshmallow import fields
+from webargs import core
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import HTTPException, UnsupportedMediaType
+
+from service import errors
+from service.fields import Schema
+from service.guards import public
+
+DOCS_ASSETS = next(Path(swagger_ui_bundle.__file__).parent.glob("vendor/swagger-ui-*"))
+
+
+class ErrorSchema(Schema):
+    """The body of every error."""
+
+    error = fields.String(required=True, metadata={"description": "A sentence for the person"})
+    code = fields.String(required=True, metadata={"description": "A stable slug for the program"})
+    details = fields.Dict(
+        keys=fields.String(), values=fields.String(), metadata={"description": "Field to sentence, for bad input"}
+    )
+
+
+class Parser(FlaskParser):
+    """Reads bodies strictly: JSON by its content type, without NaN, and 400 where it is bad."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+
+    def _raw_load_json(self, req: Any) -> Any:
+        body = req.get_data(cache=True)
+        if not body:
+            return core.missing
+        if not core.is_json(req.mimetype):
+            raise UnsupportedMediaType()
+        try:
+            return json.loads(body, parse_constant=_refuse_constant)
+        except RecursionError:
+            raise json.JSONDecodeError("nested too deeply", "", 0) from None
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            raise
+        except ValueError as error:  # NaN, or a number with thousands of digits
+            raise json.JSONDecodeError(str(error), "", 0) from None
+
+    def _handle_invalid_json_error(self, error: Any, req: Any, *args: Any, **kwargs: Any) -> NoReturn:
+        raise errors.BadInput("The body is not valid JSON.", code="invalid_json")
+
+
+class Blueprint(flask_smorest.Blueprint):
+    """A Flask blueprint with ``arguments`` and ``response``."""
+
+    ARGUMENTS_PARSER = Parser()
+
+
+class Api(flask_smorest.Api):
+    """Registers blueprints with their description; all errors go through service.errors."""
+
+    ERROR_SCHEMA = ErrorSchema
+
+    def handle_http_exception(self, error: HTTPException) -> Response:
+        return errors.answer_http_error(error)
+
+
+def init_app(app: Flask) -> Api:
+    """The API's description at /api/openapi.json, and a page to read it at /api/docs that needs no network."""
+    app.config.update(
+        API_TITLE="JKLG Travel",
+        API_VERSION="1.0.0",
+        OPENAPI_VERSION="3.0.3",
+        OPENAPI_URL_PREFIX="/api",
+        OPENAPI_JSON_PATH="openapi.json",
+        OPENAPI_SWAGGER_UI_PATH="docs",
+        OPENAPI_SWAGGER_UI_URL="/api/docs/assets/",
+        API_SPEC_OPTIONS={
+            "info": {"description": "Customers, payments and mail of a travel agency, directly over Supabase."},
+            "security": [{"bearer": []}],
+            "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}},
+        },
+    )
+    documented = Api(app)
+    app.add_url_rule("/api/docs/assets/<path:name>", "docs_assets", public(_docs_asset))
+    return documented
+
+
+def _docs_asset(name: str) -> Response:
+    return send_from_directory(DOCS_ASSETS, name, max_age=86400)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,133 @@
+"""All ways to Supabase: PostgREST through supabase-py, as the service or as one customer, errors translated."""
+
+import json
+import logging
+import time
+from typing import Any
+
+import httpx
+import jwt
+from flask import Flask, current_app
+from postgrest import APIError, SyncPostgrestClient
+from supabase import Client, ClientOptions, create_client
+
+from service.config import Settings, settings
+from service.errors import BadInput, Conflict, Forbidden, NotFound, ServiceError, Unavailable
+
+log = logging.getLogger(__name__)
+
+CUSTOMER_TOKEN_TTL = 60  # seconds; longer than any request
+
+# What a caller may be told of an SQLSTATE or PostgREST code, beside the PTnnn that our own functions raise.
+MALFORMED = {"22P02", "22003", "22007", "22008", "22001", "22021", "22P05", "22023"}
+TRANSLATIONS = {
+    "23505": Conflict,
+    "23503": Conflict,
+    "23502": BadInput,
+    "23514": BadInput,
+    "42501": Forbidden,
+    "PGRST116": NotFound,
+}
+# Connections, resources, shutdown, cancelled by time-out, deadlock: worth another try.
+PASSING = ("08", "40", "53", "55P03", "57", "PGRST00", "502", "503", "504", "520")
+
+
+def init_app(app: Flask) -> None:
+    """One client per process, made in the process that uses it (after gunicorn's fork)."""
+    app.extensions["supabase"] = connect(app.extensions["settings"])
+
+
+def connect(settings: Settings) -> Client:
+    """A supabase client over HTTP/1.1 connections of our own: its default, HTTP/2, is not safe among threads."""
+    http = httpx.Client(
+        http2=False,
+        timeout=httpx.Timeout(10, connect=2),
+        limits=httpx.Limits(max_connections=100, max_keepalive_connections=50),
+    )
+    options = ClientOptions(
+        httpx_client=http, persist_session=False, auto_refresh_token=False, postgrest_client_retry=False
+    )
+    return create_client(settings.supabase_url, settings.supabase_key, options)
+
+
+def client() -> Client:
+    """The supabase client of this process, for storage."""
+    return current_app.extensions["supabase"]
+
+
+def rpc(function: str, /, **params: Any) -> Any:
+    """Call an SQL function as the service: one request, one transaction. Returns its JSON, None for void.
+
+    Raises ``ServiceError``: what the function raised as PTnnn, or the translation of another failure.
+    """
+    return run(client().rpc(function, params))
+
+
+def table(name: str) -> Any:
+    """A supabase-py request builder on a table, as the service. Finish it with ``run``."""
+    return client().table(name)
+
+
+def customer_table(customer_id: str, name: str) -> Any:
+    """The same as one customer: role ``customer``, so that row-level security is a second lock behind the filter.
+
+    Without SUPABASE_JWT_SECRET (a project with other signing keys) it goes as the service, and /api/ready says so.
+    """
+    if not settings.supabase_jwt_secret:
+        return table(name)
+    now = int(time.time())
+    claims = {"role": "customer", "sub": customer_id, "iat": now, "exp": now + CUSTOMER_TOKEN_TTL}
+    token = jwt.encode(claims, settings.supabase_jwt_secret, "HS256")
+    headers = {"apikey": settings.supabase_anon_key or settings.supabase_key, "Authorization": f"Bearer {token}"}
+    service = client().postgrest
+    # A client of its own over the shared connections: nothing shared is changed for one request.
+    return SyncPostgrestClient(
+        str(service.base_url), headers=headers, http_client=service.session, retry_enabled=False
+    ).table(name)
+
+
+def run(query: Any) -> Any:
+    """Send a request and return its data. Raises ``ServiceError``."""
+    return _send(query).data
+
+
+def run_counted(query: Any) -> tuple[list[dict[str, Any]], int]:
+    """Send a request made with ``count="exact"``; return the rows and how many there are in all."""
+    response = _send(query)
+    return response.data, response.count
+
+
+def _send(query: Any) -> Any:
+    is_read = query.request.http_method in ("GET", "HEAD")
+    for is_last in (not is_read, True):
+        try:
+            return query.execute()
+        except APIError as error:
+            raise _translated(error, is_read) from error
+        except UnicodeEncodeError as error:
+            raise BadInput("The request holds text that is not valid Unicode.") from error
+        except httpx.HTTPError as error:
+            # Only reads are sent twice: a write may have happened although its answer was lost.
+            if is_last or isinstance(error, httpx.TimeoutException):
+                log.error("database unreachable", extra={"cause": repr(error)})
+                raise Unavailable(code="database_unavailable") from error
+    raise AssertionError("unreachable")
+
+
+def _translated(error: APIError, is_read: bool) -> ServiceError:
+    code = str(error.code or "")
+    if code.startswith("PT4") or code.startswith("PT5"):
+        return _raised_by_us(error, int(code[2:]))
+    if code in MALFORMED:
+        return NotFound() if is_read else BadInput("A value has the wrong form.", code="malformed_value")
+    if code.startswith(PASSING):
+        log.error("database unavailable", extra={"sqlstate": code, "cause": error.message})
+        return Unavailable(code="database_unavailable")
+    log.error("database refused", extra={"sqlstate": code, "cause": error.message, "hint": error.hint})
+    return TRANSLATIONS.get(code, ServiceError)()
+
+
+def _raised_by_us(error: APIError, status: int) -> ServiceError:
+    """``raise sqlstate 'PT409' using message, hint = code, detail = JSON object`` of an SQL function."""
+    extra = json.loads(error.details) if error.details else {}
+    return ServiceError(error.message, code=error.hint, status=status, **extra)

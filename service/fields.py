@@ -1,0 +1,139 @@
+"""The forms that input may have. Whether something is taken, known or allowed is the database's answer."""
+
+import re
+import unicodedata
+import uuid
+from typing import Any
+
+from email_validator import EmailNotValidError, validate_email
+from marshmallow import EXCLUDE, ValidationError, fields, validate
+from marshmallow import Schema as MarshmallowSchema
+
+MAX_INTEGER = 2**63 - 1
+MAX_EMAIL = 254  # RFC 5321, 4.5.3.1.3
+LINE_BREAKS = "\n\r\t"
+
+
+class Schema(MarshmallowSchema):
+    """Base of all schemas: keys nobody asked for are ignored, as the existing site sends some."""
+
+    class Meta:
+        unknown = EXCLUDE
+        ordered = True
+
+
+class Text(fields.String):
+    """A string without surrounding space, control characters, NUL or lone surrogates.
+
+    ``min`` and ``max`` count characters; ``multiline`` allows line breaks and tabs; "" becomes None where
+    ``empty_is_none``.
+    """
+
+    default_error_messages = {
+        "control": "May not hold control characters.",
+        "unicode": "Is not valid Unicode.",
+        "required": "Is required.",
+        "null": "May not be null.",
+        "invalid": "Must be text.",
+    }
+
+    def __init__(
+        self, *, min: int = 0, max: int = 500, multiline: bool = False, empty_is_none: bool = False, **kwargs: Any
+    ) -> None:
+        self.multiline = multiline
+        self.empty_is_none = empty_is_none
+        if empty_is_none:
+            kwargs.setdefault("allow_none", True)
+        given = kwargs.pop("validate", None)
+        checks = [length(min, max)] + ([given] if given else [])
+        super().__init__(validate=checks, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        for character in text:
+            category = unicodedata.category(character)
+            if category == "Cs":
+                raise self.make_error("unicode")
+            if category == "Cc" and not (self.multiline and character in LINE_BREAKS):
+                raise self.make_error("control")
+        return text.strip()
+
+    def deserialize(self, value: Any, attr: str | None = None, data: Any = None, **kwargs: Any) -> Any:
+        if self.empty_is_none and isinstance(value, str) and not value.strip():
+            value = None
+        return super().deserialize(value, attr, data, **kwargs)
+
+
+class EmailAddress(Text):
+    """An address that mail can be sent to, in lower case; the domain of an international one in its ASCII form."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min=1, max=MAX_EMAIL, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            address = validate_email(text, check_deliverability=False, allow_smtputf8=False, test_environment=True)
+        except EmailNotValidError as error:
+            raise ValidationError("Is not a valid e-mail address.") from error
+        return (address.ascii_email or "").lower()
+
+
+class Integer(fields.Integer):
+    """A whole JSON number (no text, no 5.0) that fits a bigint."""
+
+    default_error_messages = {"invalid": "Must be a whole number.", "required": "Is required."}
+
+    def __init__(self, *, min: int = 0, max: int = MAX_INTEGER, **kwargs: Any) -> None:
+        checks = validate.Range(min, max, error=f"Must be between {min} and {max}.")
+        super().__init__(strict=True, validate=checks, **kwargs)
+
+    def _validated(self, value: Any) -> Any:
+        if isinstance(value, (bool, str, float)):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
+class RecordId(fields.Field):
+    """The id of a booking or another row as number or text, made into text: a UUID or a positive whole number."""
+
+    default_error_messages = {"invalid": "Is not a valid id.", "required": "Is required.", "null": "Is required."}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        record_id = parse_id(value)
+        if record_id is None:
+            raise self.make_error("invalid")
+        return record_id
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return value
+
+
+class PageSchema(Schema):
+    """The query of a list."""
+
+    page = fields.Integer(load_default=1, validate=validate.Range(1, 1_000_000, error="Must be 1 or more."))
+    limit = fields.Integer(load_default=50, validate=validate.Range(1, 100, error="Must be between 1 and 100."))
+
+
+def length(min: int, max: int) -> validate.Length:
+    """A length in characters, said in a sentence."""
+    if min == max:
+        return validate.Length(equal=min, error=f"Must have {min} characters.")
+    error = f"Must have at most {max} characters." if not min else f"Must have between {min} and {max} characters."
+    if min == 1:
+        error = f"May not be empty or have more than {max} characters."
+    return validate.Length(min=min, max=max, error=error)
+
+
+def parse_id(value: Any) -> str | None:
+    """An id from JSON or an address as text in its usual form; None where it cannot be one."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return None
+    text = str(value).strip()
+    if re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII):
+        return text if int(text) <= MAX_INTEGER else None
+    try:
+        return str(uuid.UUID(text)) if re.fullmatch(r"[0-9a-fA-F-]{36}", text) else None
+    except ValueError:
+        return None

@@ -1,0 +1,29 @@
+"""Named rate limits: per IP address by Flask-Limiter, per account or address by the database."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from limits import parse_many
+
+from service.config import settings
+
+# Counted per worker in memory, or for all of them in the Redis that RATELIMIT_STORAGE_URI names.
+limiter = Limiter(get_remote_address, headers_enabled=True, swallow_errors=True)
+
+
+def init_app(app: Flask) -> None:
+    app.config["RATELIMIT_STORAGE_URI"] = app.extensions["settings"].ratelimit_storage_uri
+    limiter.init_app(app)
+
+
+def limit(name: str) -> Callable[[Any], Any]:
+    """A limit per IP address, shared by all views that name it. Answers 429 with ``Retry-After``."""
+    return limiter.shared_limit(lambda: settings.ip_limits[name], scope=name)
+
+
+def account_limits(name: str) -> list[dict[str, int]]:
+    """A limit per account in the form that take_rate_limit() reads: ``[{"count": 10, "seconds": 300}, …]``."""
+    return [{"count": item.amount, "seconds": item.get_expiry()} for item in parse_many(settings.account_limits[name])]
