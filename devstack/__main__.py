@@ -1,0 +1,95 @@
+"""`python -m devstack run` and `reset`: what `make run` and `make reset` call."""
+
+import os
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from devstack.postgres import PROJECT
+from devstack.stack import Stack, StackError, chosen_ports
+
+DIRECTORY = PROJECT / ".devstack" / "run"
+
+BANNER = """
+Ready.
+
+  The service      {service}/api/health
+  Its description  {service}/api/docs
+  Supabase         {api}
+  Stripe           {stripe}
+  Mail             {mailbox}
+
+  Staff login      admin@jklg.example   travel-demo-2026
+
+Try it:
+
+  curl -s {service}/api/packages/1
+  curl -s {service}/api/customers/register -H 'Content-Type: application/json' \\
+    -d '{{"email": "ada@example.com", "password": "over the hills 1843", "name": "Ada Byron"}}'
+  curl -s {service}/api/auth/login -H 'Content-Type: application/json' \\
+    -d '{{"email": "admin@jklg.example", "password": "travel-demo-2026"}}'
+
+`make demo` walks through a whole booking. The logs are in {logs}. Ctrl-C stops everything.
+"""
+
+
+def main() -> int:
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    if command == "run":
+        return run()
+    if command == "reset":
+        return reset()
+    print("usage: python -m devstack run|reset")
+    return 2
+
+
+def run() -> int:
+    """Start everything, say what runs where, and stay until Ctrl-C."""
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        stack = Stack(DIRECTORY, chosen_ports())
+        stack.start(seed=True)
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    try:
+        stack.serve()
+        _write_environment(stack)
+        urls = {name: stack.url(name) for name in ("service", "api", "stripe", "mailbox")}
+        print(BANNER.format(**urls, logs=os.path.relpath(DIRECTORY)), flush=True)
+        while not ended.wait(1):
+            for name, process in stack.processes.items():
+                if process.poll() is not None:
+                    print(f"{name} ended: see {os.path.relpath(DIRECTORY / f'{name}.log')}", file=sys.stderr)
+                    return 1
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        stack.stop()
+        print("Stopped.")
+    return 0
+
+
+def reset() -> int:
+    """Forget the data of `make run`."""
+    if (DIRECTORY / "postgres" / "postmaster.pid").exists():
+        print("It is running: stop it first.", file=sys.stderr)
+        return 1
+    shutil.rmtree(DIRECTORY, ignore_errors=True)
+    print("Forgotten. The next `make run` starts afresh.")
+    return 0
+
+
+def _write_environment(stack: Stack) -> None:
+    """For `flask` commands against the running stack: flask --env-file .devstack/run/env …"""
+    lines = [f"{name}='{value}'\n" for name, value in stack.service_environment().items()]
+    Path(DIRECTORY / "env").write_text("".join(lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
