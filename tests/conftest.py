@@ -1,0 +1,82 @@
+"""The stack that all tests share, and the clients they speak to it with."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest import mock
+
+import psycopg
+import pytest
+from flask import Flask
+
+from devstack.mailbox import Mailbox
+from devstack.postgres import PROJECT
+from devstack.stack import Stack, free_ports
+from service import create_app
+from service.config import Settings
+from tests.client import Client
+from tests.factories import Customer, Staff, make_customer, make_staff
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """Postgres, Supabase's API, Stripe and the mailbox, on a database and ports of their own."""
+    directory = PROJECT / ".devstack" / f"test-{os.getpid()}"
+    with Stack(directory, free_ports()) as running:
+        yield running
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def settings_for(stack: Stack) -> Callable[..., Settings]:
+    """Settings against the stack; keywords are environment variables put over its own (None takes one away)."""
+
+    def make(**changes: str | None) -> Settings:
+        given = {**stack.service_environment(), "BCRYPT_ROUNDS": "4", "LOG_LEVEL": "WARNING", **changes}
+        with mock.patch.dict(os.environ, {k: v for k, v in given.items() if v is not None}, clear=True):
+            return Settings.from_env()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def app(settings_for: Callable[..., Settings]) -> Flask:
+    return create_app(settings_for())
+
+
+@pytest.fixture
+def api(app: Flask) -> Client:
+    """Nobody in particular, from an address of their own."""
+    return Client(app)
+
+
+@pytest.fixture
+def customer(api: Client, db: psycopg.Connection) -> Customer:
+    """A verified customer with a session; ``customer.api`` calls as them."""
+    return make_customer(api, db)
+
+
+@pytest.fixture
+def staff(api: Client, db: psycopg.Connection) -> Callable[..., Staff]:
+    """Makes members of staff: ``staff("Guide").api`` calls as one."""
+    return lambda role="Admin": make_staff(api, db, role)
+
+
+@pytest.fixture(scope="session")
+def db(stack: Stack) -> Iterator[psycopg.Connection]:
+    """The owner's connection: for setting up what no route can, and for looking at what is stored."""
+    with psycopg.connect(stack.postgres.uri(), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def mailbox(stack: Stack) -> Mailbox:
+    return Mailbox(stack.url("mailbox"))
+
+
+def pytest_sessionstart() -> None:
+    """Sweep away what killed runs left behind."""
+    for left in (PROJECT / ".devstack").glob("test-*"):
+        if not Path(f"/proc/{left.name.removeprefix('test-')}").exists():
+            shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,76 @@
+"""People and things that tests start from, made through the routes where there is one."""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import bcrypt
+import psycopg
+
+from tests.client import Client
+
+PASSWORD = "correct horse 42 staple"
+STAFF_PASSWORD = "staff horse 42 staple"
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Customer:
+    id: str
+    email: str
+    password: str
+    token: str
+    api: Client
+
+
+@dataclass
+class Staff:
+    id: int
+    email: str
+    password: str
+    role: str
+    token: str
+    api: Client
+
+
+def unique_email(name: str = "person") -> str:
+    return f"{name}-{next(_numbers)}@example.com"
+
+
+def make_customer(api: Client, db: psycopg.Connection, **profile: Any) -> Customer:
+    """A customer with a proven address and a session."""
+    given = {"email": unique_email("customer"), "password": PASSWORD, "name": "Ada Byron", **profile}
+    answer = api.post("/api/customers/register", given, expect=201)
+    db.execute("update customers set status = 'active', verified_at = now() where id = %s", [answer["customerId"]])
+    token = answer["token"]
+    return Customer(answer["customerId"], given["email"], given["password"], token, api.signed_in(token))
+
+
+def make_staff(api: Client, db: psycopg.Connection, role: str = "Admin") -> Staff:
+    """A member of staff with a session."""
+    email = unique_email(role.lower())
+    hashed = bcrypt.hashpw(STAFF_PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    (staff_id,) = db.execute(
+        "insert into admin_users (name, email, role, password_hash) values (%s, %s, %s, %s) returning id",
+        [f"{role} Person", email, role, hashed],
+    ).fetchone()
+    token = api.post("/api/auth/login", {"email": email, "password": STAFF_PASSWORD})["token"]
+    return Staff(staff_id, email, STAFF_PASSWORD, role, token, api.signed_in(token))
+
+
+def make_booking(db: psycopg.Connection, **columns: Any) -> str:
+    """A booking as the database holds it; the answer is its id as text."""
+    row = {
+        "name": "Ada Byron",
+        "email": unique_email("guest"),
+        "package": "Northern Lights",
+        "travel_date": "2027-06-01",
+        "amount": 299.99,
+        "currency": "usd",
+        **columns,
+    }
+    names = ", ".join(row)
+    marks = ", ".join(["%s"] * len(row))
+    query = f"insert into bookings ({names}) values ({marks}) returning id"
+    return str(db.execute(query, list(row.values())).fetchone()[0])
