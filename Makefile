@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready-$(shell cat requirements.txt requirements-dev.txt | cksum | cut -d' ' -f1)
 
-.PHONY: help run reset test lint format
+.PHONY: help run reset demo bench test proof lint format
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -20,8 +20,17 @@ run: $(READY) ## Start the local Supabase, Stripe, mailbox, the service and its 
 reset: $(READY) ## Forget the data of `make run`
 	@$(PYTHON) -m devstack reset
 
+demo: $(READY) ## Walk through a booking against a running `make run`
+	@$(PYTHON) -m devstack.demo
+
+bench: $(READY) ## Measure round trips, latency and throughput (ARGS=--json for a program)
+	@$(PYTHON) -m devstack.bench $(ARGS)
+
 test: lint ## Check the style, then run every test
 	@$(PYTHON) -m pytest
+
+proof: $(READY) ## Prove the big promises: crashes, races and histories by the thousand (long)
+	@$(PYTHON) -m pytest -m proof tests/proof
 
 lint: $(READY) ## Check the style
 	@$(PYTHON) -m ruff check --quiet .

@@ -5,12 +5,8 @@ import shutil
 import signal
 import sys
 import threading
-from pathlib import Path
 
-from devstack.postgres import PROJECT
-from devstack.stack import Stack, StackError, chosen_ports
-
-DIRECTORY = PROJECT / ".devstack" / "run"
+from devstack.stack import DIRECTORY, Stack, StackError, chosen_ports
 
 BANNER = """
 Ready.
@@ -88,7 +84,7 @@ def reset() -> int:
 def _write_environment(stack: Stack) -> None:
     """For `flask` commands against the running stack: flask --env-file .devstack/run/env …"""
     lines = [f"{name}='{value}'\n" for name, value in stack.service_environment().items()]
-    Path(DIRECTORY / "env").write_text("".join(lines))
+    (DIRECTORY / "env").write_text("".join(lines))
 
 
 if __name__ == "__main__":

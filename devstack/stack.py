@@ -17,6 +17,7 @@ import jwt
 
 from devstack.postgres import PROJECT, SEED, Postgres
 
+DIRECTORY = PROJECT / ".devstack" / "run"  # of `make run`
 HOST = "127.0.0.1"
 # What runs where in `make run`, and the variable that moves it.
 PORTS = {
@@ -65,7 +66,7 @@ class Stack:
                 self.postgres.execute(SEED.read_text())
             for name in ("api", "stripe", "mailbox"):
                 self.start_part(name)
-            for name, path in (("api", "/health"), ("stripe", "/_local/health"), ("mailbox", "/health")):
+            for name, path in (("api", "/health"), ("stripe", "/_local/health"), ("mailbox", "/ready")):
                 self.wait_until_ready(name, path)
         except BaseException:
             self.stop()
