@@ -19,7 +19,8 @@ INVENTORY = """
     union select 'function ' || proname from pg_proc where pronamespace = 'public'::regnamespace
     union select 'domain ' || typname from pg_type where typnamespace = 'public'::regnamespace and typtype in ('d', 'e')
     union select 'policy ' || polname from pg_policy
-    union select 'column ' || attrelid::regclass || '.' || attname from pg_attribute a join pg_class c on c.oid = attrelid
+    union select 'column ' || attrelid::regclass || '.' || attname
+      from pg_attribute a join pg_class c on c.oid = attrelid
       where c.relnamespace = 'public'::regnamespace and attnum > 0 and not attisdropped
     union select 'trigger ' || tgname from pg_trigger where not tgisinternal
     union select 'schema ' || nspname from pg_namespace where nspname not like 'pg\\_%'
