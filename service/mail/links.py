@@ -1,0 +1,40 @@
+"""The links that mails carry: made as the mail is sent, so that nothing at rest verifies or resets anything."""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from service.config import Settings
+from service.credentials import new_token
+from service.database import rpc
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of link: the site's page, the SQL function that stores its token, and the setting of its lifetime."""
+
+    page: str
+    mint: str
+    ttl: str
+
+
+# The pages are the site's own (contract of the existing React site).
+LINKS = {
+    "email-verification": Kind("verify-email", "mint_email_token", "verify_token_ttl"),
+    "password-reset": Kind("reset-password", "mint_email_token", "reset_token_ttl"),
+    "staff-invitation": Kind("staff/set-password", "mint_staff_invitation", "verify_token_ttl"),
+}
+
+
+def make_link(template: str, email_id: str, settings: Settings) -> tuple[str, int] | None:
+    """The address for one mail of the outbox and its lifetime in seconds; None when the mail's purpose is gone.
+
+    Only the SHA-256 of the token reaches the database. Asked twice for one mail, both links work until one is used.
+    """
+    kind = LINKS[template]
+    token, token_hash = new_token()
+    ttl = getattr(settings, kind.ttl)
+    owner = rpc(kind.mint, p_email_id=email_id, p_token_hash=token_hash, p_ttl_seconds=ttl)
+    if not owner:
+        return None
+    ids = {"customerId": owner["customer_id"]} if "customer_id" in owner else {"staffId": owner["staff_id"]}
+    return f"{settings.frontend_url}/{kind.page}?{urlencode({'token': token, **ids})}", ttl
