@@ -4,7 +4,7 @@ from flask import Flask
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service import api, commands, database, errors, guards, health, limits, logs
+from service import api, commands, database, errors, guards, health, limits, logs, mail
 from service.config import Settings
 
 
@@ -24,6 +24,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     logs.init_app(app)
     errors.init_app(app)
     database.init_app(app)
+    mail.init_app(app)
     CORS(
         app,
         origins=settings.cors_origins,

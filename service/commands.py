@@ -2,6 +2,10 @@
 
 from flask import Flask
 
+from service.mail import commands as mail
+
 
 def init_app(app: Flask) -> None:
     """Register the command groups."""
+    app.cli.add_command(mail.worker_command)
+    app.cli.add_command(mail.group)

@@ -1,0 +1,95 @@
+"""`flask worker`, and `flask mail …`: preview, test-connection, status, retry."""
+
+import signal
+import ssl
+import tempfile
+import threading
+import webbrowser
+from email.utils import make_msgid
+from pathlib import Path
+
+import click
+from flask import current_app
+from flask.cli import AppGroup, with_appcontext
+
+from service.chores import run_chores
+from service.config import settings
+from service.mail import render, store
+from service.mail.smtp import Letter, MailError, MailServer, send_batch
+from service.mail.worker import Worker
+
+group = AppGroup("mail", help="Templates, the mail server and the outbox.")
+
+
+@click.command("worker")
+@with_appcontext
+def worker_command() -> None:
+    """Send the mails of the outbox and run the periodic chores, until SIGTERM."""
+    app = current_app._get_current_object()
+    worker = Worker(app.extensions["settings"])
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, worker.stop)
+    chores = threading.Thread(target=run_chores, args=(app, worker.stopping), daemon=True)
+    chores.start()
+    worker.run()
+    chores.join(timeout=5)
+
+
+@group.command("preview")
+@click.argument("name", type=click.Choice(render.TEMPLATES))
+@click.option("--open", "is_opened", is_flag=True, help="Show the HTML in the browser.")
+def preview(name: str, is_opened: bool) -> None:
+    """Show one mail with sample data."""
+    mail = render.render_sample(name, site_url=settings.frontend_url, brand=settings.smtp_from_name)
+    click.echo(f"Subject: {mail.subject}\n\n{mail.text}")
+    page = Path(tempfile.gettempdir()) / f"mail-{name}.html"
+    page.write_text(mail.html, encoding="utf-8")
+    click.echo(f"HTML: {page}")
+    if is_opened:
+        webbrowser.open(page.as_uri())
+
+
+@group.command("test-connection")
+@click.option("--to", "recipients", multiple=True, metavar="ADDRESS", help="Send a test mail there; may be repeated.")
+def test_connection(recipients: tuple[str, ...]) -> None:
+    """Say whether mail can be sent, and if not, what is wrong."""
+    server = MailServer(settings)
+    try:
+        smtp = server.connect()
+    except MailError as error:
+        raise click.ClickException(str(error)) from error
+    encryption = smtp.sock.version() if isinstance(smtp.sock, ssl.SSLSocket) else "not encrypted"
+    login = f"logged in as {settings.smtp_user}" if settings.smtp_user else "without a login"
+    click.echo(f"{settings.smtp_host}:{settings.smtp_port} takes mail: {encryption}, {login}.")
+    server.close()
+    if recipients:
+        _send_test_mails(recipients)
+
+
+@group.command("status")
+def status() -> None:
+    """Show how the outbox stands."""
+    for name, value in store.queue_status().items():
+        click.echo(f"{name.replace('_', ' ')}: {'-' if value is None else value}")
+
+
+@group.command("retry")
+@click.argument("email_id", required=False)
+@click.option("--all", "is_all", is_flag=True, help="Every dead mail.")
+def retry(email_id: str | None, is_all: bool) -> None:
+    """Queue dead mails again: one by its id, or --all."""
+    if bool(email_id) == is_all:
+        raise click.UsageError("Name one mail by its id, or say --all.")
+    click.echo(f"{store.retry_dead_emails(email_id)} queued again.")
+
+
+def _send_test_mails(recipients: tuple[str, ...]) -> None:
+    message = {"subject": "A test mail", "message": "This is a test. If you read it, mail arrives."}
+    content = render.render("staff-alert", message, site_url=settings.frontend_url, brand=settings.smtp_from_name)
+    letters = [Letter(address, content, make_msgid()) for address in recipients]
+    failures = 0
+    for letter, failure in send_batch(letters, settings):
+        click.echo(f"{letter.recipient}: {failure or 'accepted'}")
+        failures += failure is not None
+    if failures:
+        raise SystemExit(1)

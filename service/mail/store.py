@@ -1,0 +1,55 @@
+"""The outbox, through its SQL functions (supabase/migrations/20251026000100_add_email_outbox.sql)."""
+
+from typing import Any
+
+from service.database import rpc
+
+LEASE = 180  # seconds; longer than the slowest mail: ten answers of the server at 10 seconds each
+
+
+def claim_email() -> dict[str, Any] | None:
+    """The mail that is due longest, held for ``LEASE`` seconds, or None.
+
+    {id, template, recipient, data, customer_id, attempts, claim, created_at}
+    """
+    return rpc("claim_email", p_lease_seconds=LEASE)
+
+
+def finish_email(email: dict[str, Any], outcome: str, error: str | None = None) -> str | None:
+    """Say how a claimed mail went: sent, dropped, dead, retry or released. Returns its state, None if it was lost."""
+    return rpc("finish_email", p_id=email["id"], p_claim=email["claim"], p_outcome=outcome, p_error=error)
+
+
+def pause_queue(reason: str) -> str | None:
+    """Stop all workers' sending for a while; until when (ISO), or None when they had stopped."""
+    return rpc("pause_email_queue", p_reason=reason)
+
+
+def resume_queue() -> None:
+    """End a pause at once."""
+    rpc("resume_email_queue")
+
+
+def list_unsent_links() -> list[dict[str, Any]]:
+    """The latest waiting mails that carry a link: {id, template, recipient}."""
+    return rpc("list_unsent_links")
+
+
+def retry_dead_emails(email_id: str | None = None) -> int:
+    """Queue one dead mail again, or all; how many."""
+    return rpc("retry_dead_emails", p_id=email_id)
+
+
+def purge_emails() -> int:
+    """Delete mails that were over 30 days ago; how many."""
+    return rpc("purge_emails")
+
+
+def queue_status() -> dict[str, Any]:
+    """{waiting, oldest_due_seconds, oldest_seconds, dead, paused_until, pause_reason, worker_seen_seconds}."""
+    return rpc("email_queue_status")
+
+
+def claim_chore(name: str, every_seconds: int) -> int:
+    """0: the chore is the caller's to run now; else the seconds until it is due."""
+    return rpc("claim_chore", p_name=name, p_every_seconds=every_seconds)
