@@ -1,0 +1,196 @@
+-- Purpose: making an account and proving its address.
+-- Functions: register_customer, request_verification_mail, mint_email_token, verify_email, vouch_for_customer ·
+--   check_email_token, mark_verified (for other SQL functions).
+-- SECURITY DEFINER functions: none.
+-- Roll back: supabase/rollbacks/20251026000111_add_customer_registration.sql
+
+create or replace function public.register_customer(
+  p_email text,
+  p_password_hash text,
+  p_name text,
+  p_phone text,
+  p_session_seconds integer,
+  p_request jsonb
+) returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  insert into public.customers (email, password_hash, name, phone)
+  values (p_email, p_password_hash, p_name, p_phone)
+  on conflict (lower(email)) where deleted_at is null do nothing
+  returning id into v_id;
+  if v_id is null then
+    raise sqlstate 'PT409' using message = 'Email already registered', hint = 'email_taken';
+  end if;
+  insert into public.customer_preferences (customer_id) values (v_id);
+  perform public.queue_email('email-verification', p_email, jsonb_build_object('name', p_name), p_customer_id => v_id);
+  perform public.record_customer_event(v_id, 'registered', p_request);
+  return jsonb_build_object(
+    'customer_id', v_id, 'session_id', public.start_session(v_id, p_session_seconds, p_request)
+  );
+end
+$$;
+comment on function public.register_customer is
+  'A new account with its verification mail, audit row and first session: {customer_id, session_id}. PT409 email_taken.';
+revoke all on function public.register_customer from public, anon, authenticated;
+grant execute on function public.register_customer to service_role;
+
+-- Says nothing about whether the address is known: the limit counts for any, and the work is nearly the same.
+create or replace function public.request_verification_mail(p_email text, p_limits jsonb, p_request jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_customer public.customers;
+begin
+  perform public.take_rate_limit('verification_mail', p_email, p_limits);
+  select * into v_customer from public.customers
+  where lower(email) = lower(p_email) and deleted_at is null and verified_at is null and status = 'pending';
+  if v_customer.id is not null then
+    perform public.queue_email(
+      'email-verification', v_customer.email, jsonb_build_object('name', v_customer.name), p_customer_id => v_customer.id
+    );
+  end if;
+  perform public.record_customer_event(v_customer.id, 'verification_resent', p_request);
+end
+$$;
+comment on function public.request_verification_mail is
+  'Queue another verification mail where the address waits for one. PT429.';
+revoke all on function public.request_verification_mail from public, anon, authenticated;
+grant execute on function public.request_verification_mail to service_role;
+
+-- Called by the worker right before it sends, so that no link is ever at rest. A mail that is tried twice carries two
+-- links, and both work until one is used, as nobody knows which of them arrived.
+create or replace function public.mint_email_token(p_email_id uuid, p_token_hash text, p_ttl_seconds integer)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_email public.email_outbox;
+  v_customer public.customers;
+  v_expires_at timestamptz := now() + make_interval(secs => p_ttl_seconds);
+begin
+  select * into v_email from public.email_outbox where id = p_email_id;
+  select * into v_customer from public.customers
+  where id = v_email.customer_id and deleted_at is null for no key update;
+  if v_customer.id is null or exists (
+    select from public.email_outbox newer
+    where newer.customer_id = v_customer.id and newer.template = v_email.template
+      and newer.created_at > v_email.created_at and newer.state <> 'dead'
+  ) then
+    return null;
+  end if;
+  if v_email.template = 'email-verification' and v_customer.verified_at is null then
+    update public.email_verification_tokens set superseded_at = now()
+    where customer_id = v_customer.id and email_id <> p_email_id and superseded_at is null and used_at is null;
+    insert into public.email_verification_tokens (customer_id, email_id, token_hash, expires_at)
+    values (v_customer.id, p_email_id, p_token_hash, v_expires_at);
+  elsif v_email.template = 'password-reset' and v_email.created_at >= v_customer.password_changed_at then
+    update public.password_reset_tokens set superseded_at = now()
+    where customer_id = v_customer.id and email_id <> p_email_id and superseded_at is null and used_at is null;
+    insert into public.password_reset_tokens (customer_id, email_id, token_hash, expires_at)
+    values (v_customer.id, p_email_id, p_token_hash, v_expires_at);
+  else
+    return null;
+  end if;
+  return jsonb_build_object('customer_id', v_customer.id);
+end
+$$;
+comment on function public.mint_email_token is
+  'Store the hash of a link that is about to be mailed; older mails'' links of the kind end. {customer_id}, or null when the '
+  'mail has lost its purpose: verified, deleted, password changed, a newer mail is there.';
+revoke all on function public.mint_email_token from public, anon, authenticated;
+grant execute on function public.mint_email_token to service_role;
+
+create or replace function public.check_email_token(
+  p_expires_at timestamptz, p_used_at timestamptz, p_superseded_at timestamptz
+) returns void
+language plpgsql stable security invoker set search_path = ''
+as $$
+begin
+  if p_expires_at is null or p_used_at is not null then
+    raise sqlstate 'PT400' using message = 'This link is not valid.', hint = 'token_invalid';
+  elsif p_superseded_at is not null then
+    raise sqlstate 'PT400' using message = 'A newer link was sent to you. Please use that one.', hint = 'token_superseded';
+  elsif p_expires_at <= now() then
+    raise sqlstate 'PT400' using message = 'This link has expired. Please ask for a new one.', hint = 'token_expired';
+  end if;
+end
+$$;
+comment on function public.check_email_token is 'PT400 unless the link of a mail may be used; p_expires_at is null for none.';
+revoke all on function public.check_email_token from public, anon, authenticated;
+grant execute on function public.check_email_token to service_role;
+
+-- The address is proven: what was booked as guest with it becomes the customer's, never earlier.
+create or replace function public.mark_verified(p_customer_id uuid)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_email text := (select lower(email) from public.customers where id = p_customer_id);
+begin
+  update public.customers
+  set verified_at = now(), status = case when status = 'pending' then 'active' else status end
+  where id = p_customer_id and verified_at is null;
+  update public.bookings set customer_id = p_customer_id where customer_id is null and lower(email) = v_email;
+  update public.transactions t set customer_id = p_customer_id
+  from public.bookings b
+  where b.customer_id = p_customer_id and t.booking_id = b.id and t.customer_id is null;
+end
+$$;
+comment on function public.mark_verified is 'Note that the address is proven and hand over the guest bookings made with it.';
+revoke all on function public.mark_verified from public, anon, authenticated;
+grant execute on function public.mark_verified to service_role;
+
+create or replace function public.verify_email(p_customer_id uuid, p_token_hash text, p_request jsonb)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_verified_at timestamptz;
+  v_token public.email_verification_tokens;
+begin
+  select verified_at into v_verified_at from public.customers
+  where id = p_customer_id and deleted_at is null for no key update;
+  select * into v_token from public.email_verification_tokens
+  where token_hash = p_token_hash and customer_id = p_customer_id;
+  if v_verified_at is not null and v_token.used_at is not null then
+    return jsonb_build_object('is_first', false);
+  end if;
+  perform public.check_email_token(v_token.expires_at, v_token.used_at, v_token.superseded_at);
+  update public.email_verification_tokens set used_at = now()
+  where customer_id = p_customer_id and used_at is null and superseded_at is null;
+  perform public.mark_verified(p_customer_id);
+  perform public.record_customer_event(p_customer_id, 'verified', p_request);
+  return jsonb_build_object('is_first', true, 'customer', public.customer_json(p_customer_id));
+end
+$$;
+comment on function public.verify_email is
+  'Spend a verification link: {is_first: true, customer}; {is_first: false} for the link that verified already. PT400.';
+revoke all on function public.verify_email from public, anon, authenticated;
+grant execute on function public.verify_email to service_role;
+
+create or replace function public.vouch_for_customer(p_email text, p_actor text)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  select id into v_id from public.customers
+  where lower(email) = lower(p_email) and deleted_at is null for no key update;
+  if v_id is null then
+    raise sqlstate 'PT404' using message = 'Customer not found', hint = 'not_found';
+  end if;
+  perform public.mark_verified(v_id);
+  perform public.record_customer_event(v_id, 'verified', '{}', p_actor);
+  return public.customer_json(v_id);
+end
+$$;
+comment on function public.vouch_for_customer is 'Staff mark an address as proven, where no mail can be sent. PT404.';
+revoke all on function public.vouch_for_customer from public, anon, authenticated;
+grant execute on function public.vouch_for_customer to service_role;
+
+notify pgrst, 'reload schema';

@@ -1,0 +1,186 @@
+-- Purpose: passwords that are forgotten or changed, accounts that are closed by staff or deleted by their owner.
+-- Functions: request_password_reset, reset_password, set_password, change_password, set_customer_status,
+--   delete_customer, clean_expired.
+-- SECURITY DEFINER functions: none.
+-- Roll back: supabase/rollbacks/20251026000112_add_customer_recovery.sql
+
+-- Says nothing about whether the address is known, like request_verification_mail.
+create or replace function public.request_password_reset(p_email text, p_limits jsonb, p_request jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_customer public.customers;
+begin
+  perform public.take_rate_limit('reset_mail', p_email, p_limits);
+  select * into v_customer from public.customers where lower(email) = lower(p_email) and deleted_at is null;
+  if v_customer.id is not null then
+    perform public.queue_email(
+      'password-reset', v_customer.email, jsonb_build_object('name', v_customer.name), p_customer_id => v_customer.id
+    );
+  end if;
+  perform public.record_customer_event(v_customer.id, 'password_reset_requested', p_request);
+end
+$$;
+comment on function public.request_password_reset is 'Queue a mail with a link to set a new password, for an account''s address. PT429.';
+revoke all on function public.request_password_reset from public, anon, authenticated;
+grant execute on function public.request_password_reset to service_role;
+
+-- What a new password brings about, whichever way it came: all links die, the owner is told.
+create or replace function public.set_password(p_customer_id uuid, p_password_hash text)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_customer public.customers;
+begin
+  update public.customers set password_hash = p_password_hash, password_changed_at = now()
+  where id = p_customer_id
+  returning * into v_customer;
+  update public.password_reset_tokens set used_at = now() where customer_id = p_customer_id and used_at is null;
+  perform public.clear_rate_limit('login_account', v_customer.email);
+  perform public.queue_email(
+    'password-changed', v_customer.email, jsonb_build_object('name', v_customer.name, 'occurred_at', now()),
+    p_customer_id => p_customer_id
+  );
+end
+$$;
+comment on function public.set_password is 'Store a new hash, end all reset links, queue the notice. Callers end sessions.';
+revoke all on function public.set_password from public, anon, authenticated;
+grant execute on function public.set_password to service_role;
+
+create or replace function public.reset_password(
+  p_customer_id uuid, p_token_hash text, p_password_hash text, p_request jsonb
+) returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_token public.password_reset_tokens;
+begin
+  perform from public.customers where id = p_customer_id and deleted_at is null for no key update;
+  select * into v_token from public.password_reset_tokens
+  where token_hash = p_token_hash and customer_id = p_customer_id;
+  perform public.check_email_token(v_token.expires_at, v_token.used_at, v_token.superseded_at);
+  perform public.set_password(p_customer_id, p_password_hash);
+  delete from public.customer_sessions where customer_id = p_customer_id;
+  perform public.record_customer_event(p_customer_id, 'password_reset', p_request);
+end
+$$;
+comment on function public.reset_password is
+  'Spend a reset link: the new hash is set, all sessions and links end, the notice is queued. PT400.';
+revoke all on function public.reset_password from public, anon, authenticated;
+grant execute on function public.reset_password to service_role;
+
+-- p_old_hash is the one that the service compared: of two changes at once one finds that it is no longer the current.
+create or replace function public.change_password(
+  p_customer_id uuid, p_session_id uuid, p_old_hash text, p_new_hash text, p_request jsonb
+) returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform from public.customers
+  where id = p_customer_id and deleted_at is null and password_hash = p_old_hash for no key update;
+  if not found then
+    raise sqlstate 'PT401' using message = 'Current password is incorrect', hint = 'invalid_password';
+  end if;
+  perform public.set_password(p_customer_id, p_new_hash);
+  delete from public.customer_sessions where customer_id = p_customer_id and id <> p_session_id;
+  perform public.record_customer_event(p_customer_id, 'password_changed', p_request);
+end
+$$;
+comment on function public.change_password is
+  'Set a new hash, keep this session and end the others, queue the notice. PT401 when p_old_hash is not the current one.';
+revoke all on function public.change_password from public, anon, authenticated;
+grant execute on function public.change_password to service_role;
+
+create or replace function public.set_customer_status(p_email text, p_is_suspended boolean, p_actor text)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_id uuid;
+begin
+  update public.customers
+  set status = case when p_is_suspended then 'suspended' when verified_at is null then 'pending' else 'active' end
+  where lower(email) = lower(p_email) and deleted_at is null
+  returning id into v_id;
+  if v_id is null then
+    raise sqlstate 'PT404' using message = 'Customer not found', hint = 'not_found';
+  end if;
+  if p_is_suspended then
+    delete from public.customer_sessions where customer_id = v_id;
+  end if;
+  perform public.record_customer_event(
+    v_id, case when p_is_suspended then 'suspended' else 'reactivated' end, '{}', p_actor
+  );
+  return public.customer_json(v_id);
+end
+$$;
+comment on function public.set_customer_status is
+  'Staff suspend an account, which ends its sessions, or open it again. PT404.';
+revoke all on function public.set_customer_status from public, anon, authenticated;
+grant execute on function public.set_customer_status to service_role;
+
+-- The person goes, the money stays. What an unproven address merely claims to be its own is left alone. Bookings come
+-- first because payments lock a booking before its customer.
+create or replace function public.delete_customer(p_customer_id uuid, p_password_hash text, p_request jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_proven text := (
+    select lower(email) from public.customers where id = p_customer_id and verified_at is not null
+  );
+begin
+  update public.bookings
+  set name = 'Deleted customer', email = 'deleted@example.invalid', phone = null, message = null, special_requests = null
+  where customer_id = p_customer_id or (customer_id is null and lower(email) = v_proven);
+  delete from public.email_outbox where customer_id = p_customer_id or lower(recipient) = v_proven;
+  delete from public.customer_sessions where customer_id = p_customer_id;
+  delete from public.email_verification_tokens where customer_id = p_customer_id;
+  delete from public.password_reset_tokens where customer_id = p_customer_id;
+  delete from public.customer_addresses where customer_id = p_customer_id;
+  delete from public.customer_preferences where customer_id = p_customer_id;
+  update public.customers
+  set email = null, password_hash = null, name = null, phone = null, avatar = null, address = null,
+    stripe_customer_id = null, status = 'inactive', deleted_at = now()
+  where id = p_customer_id and deleted_at is null and password_hash = p_password_hash;
+  if not found then
+    raise sqlstate 'PT401' using message = 'Invalid password', hint = 'invalid_password';
+  end if;
+  perform public.record_customer_event(p_customer_id, 'deleted', p_request);
+end
+$$;
+comment on function public.delete_customer is
+  'Erase the person from the account, its bookings and mails; payments and audit rows stay, the address is free again. '
+  'PT401 when p_password_hash, which the service compared, is not the current one.';
+revoke all on function public.delete_customer from public, anon, authenticated;
+grant execute on function public.delete_customer to service_role;
+
+create or replace function public.clean_expired()
+returns integer
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_sessions integer;
+  v_verifications integer;
+  v_resets integer;
+  v_limits integer;
+begin
+  delete from public.customer_sessions where expires_at <= now();
+  get diagnostics v_sessions = row_count;
+  -- Kept for a while, so that an old link is told from a wrong one.
+  delete from public.email_verification_tokens where expires_at < now() - interval '30 days';
+  get diagnostics v_verifications = row_count;
+  delete from public.password_reset_tokens where expires_at < now() - interval '30 days';
+  get diagnostics v_resets = row_count;
+  delete from public.rate_limits where expires_at <= now();
+  get diagnostics v_limits = row_count;
+  return v_sessions + v_verifications + v_resets + v_limits;
+end
+$$;
+comment on function public.clean_expired is 'The worker''s sweep: sessions, links and limits past their time; how many rows.';
+revoke all on function public.clean_expired from public, anon, authenticated;
+grant execute on function public.clean_expired to service_role;
+
+notify pgrst, 'reload schema';

@@ -1,0 +1,181 @@
+-- Purpose: what customers keep with us: profile, address book, preferences; and all of it in one document.
+-- The writers run as role customer (see 20251026000002), so row-level security holds behind their own conditions.
+-- Functions: update_profile, save_address, delete_address, update_preferences, export_customer ·
+--   address_json.
+-- SECURITY DEFINER functions: none.
+-- Roll back: supabase/rollbacks/20251026000113_add_customer_records.sql
+
+create or replace function public.update_profile(p_customer_id uuid, p_changes jsonb, p_request jsonb)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  update public.customers
+  set name = coalesce(p_changes ->> 'name', name),
+    phone = case when p_changes ? 'phone' then p_changes ->> 'phone' else phone end,
+    avatar = case when p_changes ? 'avatar' then p_changes ->> 'avatar' else avatar end,
+    address = case when p_changes ? 'address' then p_changes ->> 'address' else address end
+  where id = p_customer_id;
+  perform public.record_customer_event(
+    p_customer_id, 'profile_updated', p_request,
+    p_details => jsonb_build_object('fields', (select jsonb_agg(field) from jsonb_object_keys(p_changes) as field))
+  );
+  return public.customer_json(p_customer_id);
+end
+$$;
+comment on function public.update_profile is 'Set those of name, phone, avatar and address that p_changes has; the customer.';
+revoke all on function public.update_profile from public, anon, authenticated;
+grant execute on function public.update_profile to service_role, customer;
+
+create or replace function public.address_json(p_address public.customer_addresses)
+returns jsonb
+language sql immutable security invoker set search_path = ''
+as $$
+  select to_jsonb(p_address) - 'customer_id';
+$$;
+comment on function public.address_json is 'An address as the API answers it.';
+revoke all on function public.address_json from public, anon, authenticated;
+grant execute on function public.address_json to service_role, customer;
+
+-- The customer's row is the lock: of many changes at once each sees how many addresses there are and which is default.
+create or replace function public.save_address(
+  p_customer_id uuid, p_address_id uuid, p_fields jsonb, p_request jsonb
+) returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_address public.customer_addresses;
+begin
+  perform from public.customers where id = p_customer_id for no key update;
+  if p_address_id is not null then
+    select * into v_address from public.customer_addresses where id = p_address_id and customer_id = p_customer_id;
+    if not found then
+      raise sqlstate 'PT404' using message = 'Address not found', hint = 'address_not_found';
+    end if;
+  elsif (select count(*) from public.customer_addresses where customer_id = p_customer_id) >= 20 then
+    raise sqlstate 'PT409' using message = 'You can keep at most 20 addresses', hint = 'address_limit';
+  end if;
+  v_address := jsonb_populate_record(v_address, p_fields - array['id', 'customer_id', 'created_at', 'updated_at']);
+  if v_address.is_default then
+    update public.customer_addresses set is_default = false
+    where customer_id = p_customer_id and is_default and id is distinct from p_address_id;
+  end if;
+  if p_address_id is null then
+    insert into public.customer_addresses
+      (customer_id, label, name, phone, street, city, state, postal_code, country, is_default)
+    values (
+      p_customer_id, v_address.label, v_address.name, v_address.phone, v_address.street, v_address.city, v_address.state,
+      v_address.postal_code, v_address.country, coalesce(v_address.is_default, false)
+    )
+    returning * into v_address;
+  else
+    update public.customer_addresses
+    set (label, name, phone, street, city, state, postal_code, country, is_default) = (
+      v_address.label, v_address.name, v_address.phone, v_address.street, v_address.city, v_address.state,
+      v_address.postal_code, v_address.country, v_address.is_default
+    )
+    where id = p_address_id and customer_id = p_customer_id
+    returning * into v_address;
+  end if;
+  perform public.record_customer_event(
+    p_customer_id, case when p_address_id is null then 'address_added' else 'address_updated' end, p_request,
+    p_details => jsonb_build_object('address_id', v_address.id)
+  );
+  return public.address_json(v_address);
+end
+$$;
+comment on function public.save_address is
+  'Add an address (p_address_id null) or set those fields of it that p_fields has; the address. A new default takes the '
+  'place of the old one. PT404, PT409 beyond 20.';
+revoke all on function public.save_address from public, anon, authenticated;
+grant execute on function public.save_address to service_role, customer;
+
+create or replace function public.delete_address(p_customer_id uuid, p_address_id uuid, p_request jsonb)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  delete from public.customer_addresses where id = p_address_id and customer_id = p_customer_id;
+  if not found then
+    raise sqlstate 'PT404' using message = 'Address not found', hint = 'address_not_found';
+  end if;
+  perform public.record_customer_event(
+    p_customer_id, 'address_deleted', p_request, p_details => jsonb_build_object('address_id', p_address_id)
+  );
+end
+$$;
+comment on function public.delete_address is 'Delete one address of the customer. PT404.';
+revoke all on function public.delete_address from public, anon, authenticated;
+grant execute on function public.delete_address to service_role, customer;
+
+create or replace function public.update_preferences(p_customer_id uuid, p_changes jsonb, p_request jsonb)
+returns jsonb
+language plpgsql volatile security invoker set search_path = ''
+as $$
+declare
+  v_preferences public.customer_preferences;
+begin
+  select * into v_preferences from public.customer_preferences where customer_id = p_customer_id for update;
+  v_preferences := jsonb_populate_record(v_preferences, p_changes - array['customer_id', 'updated_at']);
+  update public.customer_preferences
+  set (language, currency, timezone, newsletter, sms, email_notifications) = (
+    v_preferences.language, v_preferences.currency, v_preferences.timezone, v_preferences.newsletter, v_preferences.sms,
+    v_preferences.email_notifications
+  )
+  where customer_id = p_customer_id;
+  perform public.record_customer_event(p_customer_id, 'preferences_updated', p_request);
+  return to_jsonb(v_preferences) - array['customer_id', 'updated_at'];
+end
+$$;
+comment on function public.update_preferences is 'Set those preferences that p_changes has; all preferences.';
+revoke all on function public.update_preferences from public, anon, authenticated;
+grant execute on function public.update_preferences to service_role, customer;
+
+create or replace function public.export_customer(p_customer_id uuid, p_request jsonb)
+returns jsonb
+language sql volatile security invoker set search_path = ''
+as $$
+  select public.record_customer_event(p_customer_id, 'exported', p_request);
+  select jsonb_build_object(
+    'exported_at', now(),
+    'customer', public.customer_json(p_customer_id),
+    'preferences', (
+      select to_jsonb(p) - 'customer_id' from public.customer_preferences p where customer_id = p_customer_id
+    ),
+    'addresses', (
+      select coalesce(jsonb_agg(public.address_json(a) order by a.created_at), '[]')
+      from public.customer_addresses a where customer_id = p_customer_id
+    ),
+    'sessions', (
+      select coalesce(jsonb_agg(to_jsonb(s) - 'customer_id' order by s.created_at), '[]')
+      from public.customer_sessions s where customer_id = p_customer_id
+    ),
+    'bookings', (
+      select coalesce(jsonb_agg(to_jsonb(b) - array['customer_id', 'assigned_to', 'notes'] order by b.created_at), '[]')
+      from public.bookings b where customer_id = p_customer_id
+    ),
+    'payments', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'id', t.id, 'booking_id', t.booking_id, 'amount', t.amount, 'amount_refunded', t.amount_refunded,
+        'currency', t.currency, 'status', t.status, 'created_at', t.created_at
+      ) order by t.created_at), '[]')
+      from public.transactions t where customer_id = p_customer_id
+    ),
+    'emails', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'template', m.template, 'recipient', m.recipient, 'state', m.state, 'created_at', m.created_at,
+        'finished_at', m.finished_at
+      ) order by m.created_at), '[]')
+      from public.email_outbox m where customer_id = p_customer_id
+    ),
+    'events', (
+      select coalesce(jsonb_agg(to_jsonb(e) - array['id', 'customer_id'] order by e.id), '[]')
+      from public.customer_events e where customer_id = p_customer_id
+    )
+  );
+$$;
+comment on function public.export_customer is 'Everything held about a customer, for the customer; amounts of payments in minor units.';
+revoke all on function public.export_customer from public, anon, authenticated;
+grant execute on function public.export_customer to service_role;
+
+notify pgrst, 'reload schema';
