@@ -1,6 +1,6 @@
 -- Purpose: signing in and out, and the look at the session on every request.
--- Functions: start_session, login_subject (for other SQL functions) · begin_login, finish_login, authenticate_customer, end_session,
---   end_sessions.
+-- Functions: start_session, login_subject (for other SQL functions) · begin_login, finish_login, authenticate_customer,
+--   end_session, end_sessions.
 -- SECURITY DEFINER functions: none.
 -- Roll back: supabase/rollbacks/20251026000110_add_customer_sessions.sql
 

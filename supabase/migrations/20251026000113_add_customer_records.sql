@@ -1,7 +1,6 @@
 -- Purpose: what customers keep with us: profile, address book, preferences; and all of it in one document.
 -- The writers run as role customer (see 20251026000002), so row-level security holds behind their own conditions.
--- Functions: update_profile, save_address, delete_address, update_preferences, export_customer ·
---   address_json.
+-- Functions: update_profile, save_address, delete_address, update_preferences, export_customer · address_json.
 -- SECURITY DEFINER functions: none.
 -- Roll back: supabase/rollbacks/20251026000113_add_customer_records.sql
 
