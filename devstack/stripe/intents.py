@@ -1,0 +1,263 @@
+"""PaymentIntents and their charges: created, updated, confirmed, settled later, canceled."""
+
+import time
+from typing import Any
+
+from localstripe import resources
+
+from .currencies import check_money
+from .events import emit
+from .methods import DECLINES, DISPUTED, card_error, find_method, from_data, number_of
+from .parameters import Refusal, invalid, merge_metadata, missing
+from .state import action
+
+OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
+GENERIC_DECLINE = DECLINES["4000000000000002"]
+# Plain values of a create or update call that are kept on the intent as they came.
+KEPT = ("description", "receipt_email", "statement_descriptor_suffix", "setup_future_usage", "shipping", "customer")
+
+
+class PaymentIntent(resources.StripeObject):
+    object = "payment_intent"
+    _id_prefix = "pi_"
+
+    def __init__(self, amount: int, currency: str) -> None:
+        super().__init__()
+        self.amount, self.currency = amount, currency
+        self.amount_capturable = self.amount_received = 0
+        self.amount_details: dict[str, Any] = {"tip": {}}
+        self.application = self.application_fee_amount = self.on_behalf_of = self.review = None
+        self.automatic_payment_methods = self.canceled_at = self.cancellation_reason = None
+        self.capture_method, self.confirmation_method = "automatic_async", "automatic"
+        self.client_secret = f"{self.id}_secret_{resources.random_id(25)}"
+        self.customer = self.description = self.last_payment_error = self.latest_charge = None
+        self.metadata: dict[str, str] = {}
+        self.next_action = self.payment_method = self.processing = self.receipt_email = None
+        self.payment_method_options: dict[str, Any] = {}
+        self.payment_method_types = ["card"]
+        self.setup_future_usage = self.shipping = self.source = None
+        self.statement_descriptor = self.statement_descriptor_suffix = None
+        self.status = "requires_payment_method"
+        self.transfer_data = self.transfer_group = None
+        self._due: str | None = None
+
+
+class Charge(resources.StripeObject):
+    object = "charge"
+    _id_prefix = "ch_"
+
+    def __init__(self, intent: PaymentIntent, method: Any) -> None:
+        super().__init__()
+        self.amount, self.currency = intent.amount, intent.currency
+        self.amount_captured = self.amount_refunded = 0
+        self.application = self.application_fee = self.application_fee_amount = self.balance_transaction = None
+        self.billing_details = dict(getattr(method, "billing_details", None) or {})
+        self.calculated_statement_descriptor = "JKLG TRAVEL"
+        self.captured = self.disputed = self.paid = self.refunded = False
+        self.customer, self.description = intent.customer, intent.description
+        self.failure_balance_transaction = self.failure_code = self.failure_message = None
+        self.fraud_details: dict[str, Any] = {}
+        self.metadata = dict(intent.metadata)
+        self.outcome: dict[str, Any] | None = None
+        self.payment_intent, self.payment_method = intent.id, method.id
+        self.payment_method_details = {method.type: getattr(method, method.type, {}), "type": method.type}
+        self.receipt_email, self.receipt_number, self.receipt_url = intent.receipt_email, None, None
+        self.review = self.shipping = self.source = self.transfer_group = None
+        self.statement_descriptor, self.statement_descriptor_suffix = None, intent.statement_descriptor_suffix
+        self.status = "pending"
+
+
+def create(params: dict[str, Any]) -> PaymentIntent:
+    confirmed, data = params.pop("confirm", False), params.pop("payment_method_data", None)
+    currency = check_money(params["amount"], params["currency"])
+    if params.get("automatic_payment_methods") and params.get("payment_method_types"):
+        text = "You may only specify one of these parameters: automatic_payment_methods, payment_method_types."
+        raise invalid(text, "payment_method_types")
+    _check_customer(params.get("customer"))
+    _check_words(params)
+    metadata = merge_metadata({}, params.get("metadata", {}))
+    method = from_data(data) if data else find_method(params["payment_method"]) if "payment_method" in params else None
+    intent = PaymentIntent(params["amount"], currency)
+    intent.metadata = metadata
+    intent.payment_method_types = params.get("payment_method_types", ["card"])
+    if automatic := params.get("automatic_payment_methods"):
+        intent.automatic_payment_methods = {"allow_redirects": "always", **automatic}
+    _keep(intent, params)
+    if method is not None:
+        intent.payment_method, intent.status = method.id, "requires_confirmation"
+    emit("payment_intent.created", intent)
+    return confirm(intent, {}) if confirmed else intent
+
+
+def update(intent: PaymentIntent, params: dict[str, Any]) -> PaymentIntent:
+    fixed = [name for name in ("amount", "currency", "customer", "payment_method") if name in params]
+    if fixed and intent.status not in OPEN:
+        raise unexpected(
+            intent, f"This PaymentIntent's {fixed[0]} could not be updated because it has a status of {intent.status}."
+        )
+    if {"amount", "currency"} & params.keys():
+        amount = params.get("amount", intent.amount)
+        intent.currency = check_money(amount, params.get("currency", intent.currency))
+        intent.amount = amount
+    _check_customer(params.get("customer"))
+    _check_words(params)
+    if "metadata" in params:
+        intent.metadata = merge_metadata(intent.metadata, params["metadata"])
+    if params.get("payment_method"):
+        intent.payment_method, intent.status = find_method(params["payment_method"]).id, "requires_confirmation"
+    _keep(intent, params)
+    return intent
+
+
+def cancel(intent: PaymentIntent, params: dict[str, Any]) -> PaymentIntent:
+    if intent.status not in OPEN:
+        raise unexpected(intent, f"You cannot cancel this PaymentIntent because it has a status of {intent.status}.")
+    intent.status, intent.canceled_at, intent.next_action = "canceled", int(time.time()), None
+    intent.cancellation_reason = params.get("cancellation_reason")
+    emit("payment_intent.canceled", intent)
+    return intent
+
+
+def confirm(intent: PaymentIntent, params: dict[str, Any]) -> PaymentIntent:
+    """Try to pay. A declined card leaves the intent open and raises a card error (402) that carries it."""
+    if intent.status == "succeeded":
+        raise unexpected(intent, "You cannot confirm this PaymentIntent because it has already succeeded.")
+    if intent.status not in OPEN:
+        raise unexpected(intent, f"You cannot confirm this PaymentIntent because it has a status of {intent.status}.")
+    chosen = params.get("payment_method") or intent.payment_method
+    method = from_data(params["payment_method_data"]) if params.get("payment_method_data") else None
+    if method is None and not chosen:
+        raise unexpected(intent, "You cannot confirm this PaymentIntent because it's missing a payment method.")
+    method = method or find_method(chosen)
+    intent.payment_method, intent.last_payment_error = method.id, None
+    if method._requires_authentication():
+        intent.status = "requires_action"
+        intent.next_action = {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect"}}
+        emit("payment_intent.requires_action", intent)
+        return intent
+    return charge(intent, method)
+
+
+def authenticate(intent: PaymentIntent, success: bool) -> PaymentIntent:
+    """The answer of the 3-D Secure box. localstripe's js.stripe.com asks it also of an intent without a card yet."""
+    if intent.status not in OPEN:
+        raise unexpected(intent, f"This PaymentIntent cannot be authenticated in status {intent.status}.")
+    method = find_method(intent.payment_method or "pm_card_visa")
+    intent.next_action = None
+    if success:
+        return charge(intent, method)
+    text = "The provided PaymentMethod has failed authentication."
+    intent.status, intent.payment_method = "requires_payment_method", None
+    intent.last_payment_error = {
+        "code": "payment_intent_authentication_failure",
+        "message": text,
+        "payment_method": method._export(),
+        "type": "invalid_request_error",
+    }
+    emit("payment_intent.payment_failed", intent)
+    return intent
+
+
+def charge(intent: PaymentIntent, method: Any) -> PaymentIntent:
+    made = Charge(intent, method)
+    intent.latest_charge, intent.payment_method = made.id, method.id
+    if method.type != "card":
+        intent.status = "processing"
+        emit("charge.pending", made)
+        emit("payment_intent.processing", intent)
+        if outcome := getattr(method, "_outcome", None):
+            resources.store.later(intent, f"intent_{outcome}")
+    elif decline := DECLINES.get(number_of(method.id)):
+        intent_failed(intent, decline)
+        error = intent.last_payment_error
+        raise card_error(
+            error["code"],
+            error["message"],
+            decline_code=error["decline_code"],
+            charge=made.id,
+            payment_method=error["payment_method"],
+            payment_intent=intent._export(),
+        )
+    else:
+        intent_succeeded(intent)
+    return intent
+
+
+@action
+def intent_succeeded(intent: PaymentIntent) -> None:
+    paid = resources.store.get(f"charge:{intent.latest_charge}")
+    paid.status, paid.paid, paid.captured, paid.amount_captured = "succeeded", True, True, paid.amount
+    paid.outcome = {"network_status": "approved_by_network", "type": "authorized", "risk_level": "normal"}
+    intent.status, intent.amount_received, intent.next_action = "succeeded", paid.amount, None
+    emit("charge.succeeded", paid)
+    emit("payment_intent.succeeded", intent)
+    if number_of(paid.payment_method) == DISPUTED:
+        resources.store.later(paid, "charge_disputed")
+
+
+@action
+def intent_failed(intent: PaymentIntent, decline: tuple[str, str, str] = GENERIC_DECLINE) -> None:
+    code, decline_code, message = decline
+    tried = resources.store.get(f"charge:{intent.latest_charge}")
+    tried.status, tried.failure_code, tried.failure_message = "failed", code, message
+    tried.outcome = {"network_status": "declined_by_network", "reason": decline_code, "type": "issuer_declined"}
+    intent.last_payment_error = {
+        "charge": tried.id,
+        "code": code,
+        "decline_code": decline_code,
+        "message": message,
+        "payment_method": find_method(tried.payment_method)._export(),
+        "type": "card_error",
+    }
+    intent.status, intent.payment_method, intent.next_action = "requires_payment_method", None, None
+    emit("charge.failed", tried)
+    emit("payment_intent.payment_failed", intent)
+
+
+def settle(intent: PaymentIntent, outcome: str) -> PaymentIntent:
+    """Bring a processing intent to its end by hand: `outcome` is succeeded or failed."""
+    if intent.status != "processing" or outcome not in ("succeeded", "failed"):
+        raise unexpected(intent, f"Only a processing PaymentIntent settles, this one has a status of {intent.status}.")
+    intent._due = None
+    (intent_succeeded if outcome == "succeeded" else intent_failed)(intent)
+    return intent
+
+
+def public_view(intent: PaymentIntent) -> dict[str, Any]:
+    """What a browser may see of an intent, with its publishable key and client secret."""
+    hidden = ("metadata", "customer", "latest_charge", "amount_received", "application", "on_behalf_of", "review")
+    return {name: value for name, value in intent._export().items() if name not in hidden}
+
+
+def find_intent(id: str, param: str = "intent") -> PaymentIntent:
+    intent = resources.store.get(f"payment_intent:{id}")
+    if intent is None:
+        raise missing("payment_intent", id, param)
+    return intent
+
+
+def unexpected(intent: PaymentIntent, message: str) -> Refusal:
+    return Refusal(400, message, code="payment_intent_unexpected_state", payment_intent=intent._export())
+
+
+def _keep(intent: PaymentIntent, params: dict[str, Any]) -> None:
+    for name in KEPT:
+        if name in params:
+            setattr(intent, name, params[name])
+
+
+def _check_customer(id: str | None) -> None:
+    if id is not None and resources.store.get(f"customer:{id}") is None:
+        raise missing("customer", id, "customer")
+
+
+def _check_words(params: dict[str, Any]) -> None:
+    email = params.get("receipt_email")
+    if email is not None and (email.count("@") != 1 or " " in email or "." not in email.partition("@")[2]):
+        raise invalid(f"Invalid email address: {email}", "receipt_email", "email_invalid")
+    suffix = params.get("statement_descriptor_suffix")
+    if suffix is None:
+        return
+    if len(suffix) > 22 or not any(char.isalpha() for char in suffix) or set(suffix) & set("<>\\'\"*"):
+        text = "The statement descriptor suffix must hold a letter, at most 22 characters and none of <>\\'\"*"
+        raise invalid(text, "statement_descriptor_suffix")
