@@ -52,7 +52,8 @@ def make_staff(api: Client, db: psycopg.Connection, role: str = "Admin") -> Staf
     email = unique_email(role.lower())
     hashed = bcrypt.hashpw(STAFF_PASSWORD.encode(), bcrypt.gensalt(4)).decode()
     (staff_id,) = db.execute(
-        "insert into admin_users (name, email, role, password_hash) values (%s, %s, %s, %s) returning id",
+        "with staff as (insert into admin_users (name, email, role) values (%s, %s, %s) returning id)"
+        " insert into staff_credentials (staff_id, password_hash) select id, %s from staff returning staff_id",
         [f"{role} Person", email, role, hashed],
     ).fetchone()
     token = api.post("/api/auth/login", {"email": email, "password": STAFF_PASSWORD})["token"]

@@ -32,9 +32,6 @@ comment on function public.to_booking_key(text) is 'The booking id that a text s
 revoke all on function public.to_booking_key(text) from public, anon, authenticated;
 grant execute on function public.to_booking_key(text) to service_role;
 
--- Staff sign in to this service, so their password hash lives with them; no role of the browser may read it.
-alter table public.admin_users add column if not exists password_hash text;
-comment on column public.admin_users.password_hash is 'bcrypt; null until a first password is set. Read by service_role alone.';
 create unique index if not exists admin_users_email_lower_idx on public.admin_users (lower(email));
 
 alter table public.bookings

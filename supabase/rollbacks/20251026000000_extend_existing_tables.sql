@@ -15,7 +15,6 @@ alter table public.bookings
   drop column if exists invoice_id,
   drop column if exists invoice_url;
 drop index if exists public.bookings_email_lower_idx, public.bookings_created_at_idx, public.admin_users_email_lower_idx;
-alter table public.admin_users drop column if exists password_hash;
 alter table public.packages disable row level security;
 alter table public.itineraries disable row level security;
 alter table public.admin_users disable row level security;

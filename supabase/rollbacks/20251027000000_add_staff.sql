@@ -1,0 +1,16 @@
+-- Undoes 20251027000000_add_staff.sql. Passwords and sessions of staff are lost; their accounts stay.
+drop trigger if exists admin_users_record on public.admin_users;
+drop trigger if exists admin_users_keep_an_admin on public.admin_users;
+drop function if exists
+  public.change_staff_password(integer, uuid, text, text, jsonb),
+  public.end_staff_session(uuid, jsonb),
+  public.authenticate_staff(integer, uuid),
+  public.start_staff_session(integer, text, integer, jsonb, text),
+  public.begin_staff_login(text, jsonb),
+  public.tg_admin_users__record(),
+  public.tg_admin_users__keep_an_admin(),
+  public.record_staff_event(integer, text, jsonb, jsonb),
+  public.current_actor(),
+  public.act_as_staff(jsonb);
+drop table if exists public.staff_events, public.staff_sessions, public.staff_credentials;
+notify pgrst, 'reload schema';

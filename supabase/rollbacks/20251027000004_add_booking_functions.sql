@@ -1,0 +1,7 @@
+-- Undoes 20251027000004_add_booking_functions.sql.
+drop function if exists
+  public.delete_bookings(text[]),
+  public.delete_booking(text),
+  public.update_booking(text, jsonb, text),
+  public.create_booking(jsonb, uuid, text, jsonb, text);
+notify pgrst, 'reload schema';
