@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from css_inline import CSSInliner
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError, select_autoescape
 
+from service.config import Settings
 from service.mail import words
 from service.mail.links import LINKS
 
@@ -68,10 +69,11 @@ def render(
 def render_sample(template: str, *, site_url: str = "https://travel.example", brand: str = "JKLG Travel") -> Rendered:
     """A template with the data of its `sample.json`, for previews, pictures and tests."""
     data = json.loads((FOLDER / template / "sample.json").read_text())
-    url = None
+    url, valid_for = None, None
     if kind := LINKS.get(template):
         url = f"{site_url}/{kind.page}?token=S2hhcmR1bmcgTGEgaXMgNSwzNTkgbSBoaWdo&customerId=5f0e7c1a"
-    return render(template, data, site_url=site_url, brand=brand, link=url, valid_for=3600)
+        valid_for = getattr(Settings, kind.ttl)
+    return render(template, data, site_url=site_url, brand=brand, link=url, valid_for=valid_for)
 
 
 @cache

@@ -1,0 +1,58 @@
+"""`python -m tests.browser.mail_pictures [NAME …]`: docs/mail/<name>.png, each mail as a real browser shows it.
+
+On the left a light screen of 640 pixels, on the right a phone of 360 in dark mode.
+"""
+
+import html
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from service.mail import render
+
+PICTURES = Path(__file__).resolve().parent.parent.parent / "docs" / "mail"
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-color-profile=srgb", "--disable-lcd-text"]
+PAGE = """<!doctype html><meta charset="utf-8"><style>
+body {{ margin: 0; padding: 16px; display: flex; gap: 16px; align-items: flex-start; background: #c9d0cc; width: 1016px; }}
+iframe {{ border: 0; border-radius: 10px; }}</style>
+<iframe width="640" srcdoc="{light}"></iframe><iframe width="360" srcdoc="{dark}"></iframe>
+<script>onload = () => {{
+  const fit = (frame) => frame.style.height = frame.contentDocument.documentElement.scrollHeight + "px";
+  document.querySelectorAll("iframe").forEach(fit);
+  document.body.dataset.height = document.documentElement.scrollHeight;
+}}</script>"""
+
+
+def main() -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not chromium:
+        sys.exit("There is no chromium here: apt-get install chromium")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for name in sys.argv[1:] or render.TEMPLATES:
+        take(chromium, name)
+
+
+def take(chromium: str, name: str) -> None:
+    """One picture of one mail with its sample data."""
+    mail = render.render_sample(name).html
+    dark = mail.replace("(prefers-color-scheme: dark)", "all")
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "page.html"
+        page.write_text(PAGE.format(light=html.escape(mail), dark=html.escape(dark)), encoding="utf-8")
+        browser = [chromium, *FLAGS, f"--user-data-dir={folder}/profile"]
+        shown = subprocess.run([*browser, "--dump-dom", page.as_uri()], capture_output=True, text=True, check=True)
+        height = re.search(r'data-height="(\d+)"', shown.stdout)[1]
+        picture = PICTURES / f"{name}.png"
+        size = ["--window-size=1048," + height, f"--screenshot={picture}"]
+        subprocess.run([*browser, *size, page.as_uri()], capture_output=True, check=True)
+    if pngquant := shutil.which("pngquant"):  # a third of the size; what it changes nobody sees
+        subprocess.run([pngquant, "--force", "--skip-if-larger", "--output", picture, "64", picture], check=True)
+    print(f"{picture.name}: {picture.stat().st_size // 1024} KB")
+
+
+if __name__ == "__main__":
+    main()
