@@ -166,8 +166,9 @@ class Stack:
             "PGRST_DB_MAX_ROWS": "1000",
         }
         stripe = [*python, "devstack.stripe", "--port", str(self.ports["stripe"])]
-        stripe += ["--state", str(self.directory / "stripe.state")]
-        stripe += ["--api-key", keys["stripe_secret_key"], "--webhook-secret", keys["stripe_webhook_secret"]]
+        stripe += ["--state", str(self.directory / "stripe.sqlite")]
+        stripe += ["--api-key", keys["stripe_secret_key"], "--publishable-key", keys["stripe_publishable_key"]]
+        stripe += ["--webhook-secret", keys["stripe_webhook_secret"]]
         stripe += ["--webhook-url", self.url("service") + "/api/payments/process-webhook"]
         mailbox = [*python, "devstack.mailbox", "--directory", str(self.directory / "mailbox")]
         mailbox += ["--smtp-port", str(self.ports["smtp"]), "--http-port", str(self.ports["mailbox"])]

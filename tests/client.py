@@ -22,6 +22,10 @@ class Client:
         self.http = app.test_client(use_cookies=False)
         self.last: TestResponse
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
     def signed_in(self, token: str) -> "Client":
         """The same person with a token."""
         return Client(self.app, token, self.address)
@@ -29,7 +33,7 @@ class Client:
     def call(
         self, method: str, path: str, json: Any = None, *, expect: int = 200, headers: Any = None, **kwargs: Any
     ) -> Any:
-        sent = {**({"Authorization": f"Bearer {self.token}"} if self.token else {}), **(headers or {})}
+        sent = {**self.headers, **(headers or {})}
         if json is not None:
             kwargs["json"] = json
         kwargs.setdefault("environ_base", {"REMOTE_ADDR": self.address})

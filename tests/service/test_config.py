@@ -1,0 +1,83 @@
+"""Settings: read once, and told in one list when they will not do."""
+
+import pytest
+
+from service.config import EXAMPLE_JWT_SECRET, ConfigurationError, Settings
+
+GOOD = {"SUPABASE_URL": "https://x.supabase.co", "SUPABASE_SERVICE_ROLE_KEY": "key", "JWT_SECRET": "s" * 32}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch):
+    """Puts exactly these variables in place."""
+    import os
+
+    def put(**variables: str) -> None:
+        for name in list(os.environ):
+            if name.isupper() and name not in ("PATH", "HOME"):
+                monkeypatch.delenv(name)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return put
+
+
+def test_everything_missing_is_told_at_once(environment):
+    environment(SMTP_HOST="smtp.example.com", SMTP_PORT="many", BCRYPT_ROUNDS="3", CORS_ORIGINS="*")
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_env()
+    told = "\n".join(caught.value.problems)
+    for name in ("SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "JWT_SECRET", "SMTP_PORT", "SMTP_FROM_EMAIL"):
+        assert name in told
+    assert "BCRYPT_ROUNDS" in told and "CORS_ORIGINS" in told
+
+
+@pytest.mark.parametrize("secret", ["", "short", "x" * 31, EXAMPLE_JWT_SECRET])
+def test_a_weak_secret_stops_the_start(environment, secret: str):
+    environment(**{**GOOD, "JWT_SECRET": secret})
+    with pytest.raises(ConfigurationError, match="JWT_SECRET"):
+        Settings.from_env()
+
+
+def test_the_example_secret_is_fine_in_development(environment):
+    environment(**{**GOOD, "JWT_SECRET": EXAMPLE_JWT_SECRET, "APP_ENV": "development"})
+    assert Settings.from_env().is_production is False
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"),
+        ("VITE_SUPABASE_URL", "SUPABASE_SECRET_KEY"),
+    ],
+)
+def test_old_and_new_names_of_supabase_work(environment, url: str, key: str):
+    environment(**{url: "https://x.supabase.co", key: "sb_secret_abc", "JWT_SECRET": "s" * 32})
+    settings = Settings.from_env()
+    assert (settings.supabase_url, settings.supabase_key) == ("https://x.supabase.co", "sb_secret_abc")
+
+
+def test_lists_are_split_and_cors_defaults_to_the_site(environment):
+    environment(**GOOD, STRIPE_WEBHOOK_SECRET="whsec_new, whsec_old", FRONTEND_URL="https://site.example/")
+    settings = Settings.from_env()
+    assert settings.stripe_webhook_secrets == ("whsec_new", "whsec_old")
+    assert settings.cors_origins == ("https://site.example",)
+    assert settings.frontend_url == "https://site.example"
+
+
+def test_the_example_file_names_every_variable():
+    """What the code reads stands in .env.example, and the other way round."""
+    import re
+    from pathlib import Path
+
+    project = Path(__file__).parents[2]
+    code = "".join((project / name).read_text() for name in ("service/config.py", "gunicorn.conf.py"))
+    read = set(re.findall(r'["\']([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT|HOST)"', code)) - {"INFO"}
+    from service.config import ACCOUNT_LIMITS, IP_LIMITS
+
+    read |= {f"LIMIT_{name.upper()}" for name in (*IP_LIMITS, *ACCOUNT_LIMITS)}
+    example = (project / ".env.example").read_text()
+    told = set(re.findall(r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT|HOST)\b", example))
+    assert read - told == set()
+    set_there = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", example, re.M))
+    assert set_there - read == set()
