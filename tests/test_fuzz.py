@@ -75,10 +75,8 @@ def _fields(spec: dict[str, Any], operation: dict[str, Any]) -> list[str]:
 
 
 def _address(rule: str, text: str) -> str:
-    parts = [
-        quote(text or "-", safe="", errors="replace") if part.startswith("<") else part for part in rule.split("/")
-    ]
-    return "/".join(parts)
+    odd = quote(text or "-", safe="", errors="replace")
+    return "/".join(odd if part.startswith("<") else part for part in rule.split("/"))
 
 
 def _check(client: Client, method: str, address: str, **kwargs: Any) -> None:

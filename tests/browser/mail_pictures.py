@@ -15,7 +15,13 @@ from service.mail import render
 
 PICTURES = Path(__file__).resolve().parent.parent.parent / "docs" / "mail"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-color-profile=srgb", "--disable-lcd-text"]
+FLAGS += [
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--force-color-profile=srgb",
+    "--disable-lcd-text",
+]
 PAGE = """<!doctype html><meta charset="utf-8"><style>
 body {{ margin: 0; padding: 16px; display: flex; gap: 16px; align-items: flex-start; background: #c9d0cc; width: 1016px; }}
 iframe {{ border: 0; border-radius: 10px; }}</style>
