@@ -24,15 +24,16 @@ The control API (JSON, no key; `Control(url)` has a method for each):
     GET  /_local/health                              ready?
     GET  /_local/webhook   PUT {url, secret, enabled, forget}    endpoint, deliveries on and off, `waiting` event ids
     GET  /_local/deliveries?event=                   attempts: {event, type, at, url, status | error, body, ms}
-    POST /_local/events {type, object}               an event of any kind
+    GET  /_local/objects/:id                         any object
+    GET  /_local/events?type=&about=                 POST {type, object} makes an event of any kind
     POST /_local/events/:id/deliver {copies, timestamp}          now, any number of times, at once
     POST /_local/payment_intents/:id/confirm {payment_method} · /authenticate {success} · /settle {outcome}
     POST /_local/refunds {payment_intent, amount}    a refund from the dashboard
     POST /_local/refunds/:id {status}                let it succeed or fail
     PUT  /_local/next_refunds {status, count}        refunds from now on begin as pending or failed
     POST /_local/disputes {payment_intent | charge, amount, reason} · /_local/disputes/:id/close {status: won | lost}
-    POST /_local/outages {kind: delay | timeout | reset | error, method, path, count, when, status, seconds, error}
-                                                     `when: after` does the work and spoils only the answer; GET, DELETE
+    POST /_local/outages {kind, method, path, count, when, status, seconds, error, remember} · GET · DELETE
+                                                     kind: delay, timeout, reset or error; see server.Outage
     GET  /_local/ledger                              the money at Stripe: all objects and the totals by currency
     GET  /_local/requests?method=&path=              what was called, with parameters and idempotency keys
     DELETE /_local/idempotency_keys                  as after 24 hours

@@ -25,6 +25,7 @@ KINDS = {
     "pm_": "payment_method",
     "evt_": "event",
 }
+EXPANDABLE = {"customer", "latest_charge", "payment_method", "payment_intent", "charge"}
 INTENT = set(
     """amount currency description automatic_payment_methods payment_method_types receipt_email metadata customer
     statement_descriptor_suffix payment_method payment_method_data setup_future_usage shipping off_session
@@ -149,7 +150,7 @@ def _within(thing: Any, created: Any) -> bool:
     return all(tests[name](thing.created, limit) for name, limit in created.items())
 
 
-def expand(document: Any, paths: list[str], kind: str = "") -> Any:
+def expand(document: Any, paths: list[str]) -> Any:
     """Replace ids by their objects: latest_charge, data.customer, latest_charge.refunds …"""
     for path in paths:
         head, _, rest = path.partition(".")
@@ -159,21 +160,21 @@ def expand(document: Any, paths: list[str], kind: str = "") -> Any:
             continue
         if head == "refunds" and document.get("object") == "charge":
             document[head] = listing("refund")({"charge": document["id"], "limit": 100}, "")
-        elif head not in document:
+        elif head not in document or (isinstance(document[head], str) and head not in EXPANDABLE):
             raise invalid(f"This property cannot be expanded ({path}).", "expand")
         elif isinstance(document[head], str):
-            document[head] = _by_id(document[head], path)
+            document[head] = by_id(document[head])._export()
         if rest and document[head] is not None:
             expand(document[head], [rest])
     return document
 
 
-def _by_id(id: str, path: str) -> Params:
+def by_id(id: str) -> Any:
+    """Any object, its kind told by the id's prefix."""
     kind = KINDS.get(id[: id.find("_") + 1])
-    thing = kind and resources.store.get(f"{kind}:{id}")
-    if not thing:
-        raise invalid(f"This property cannot be expanded ({path}).", "expand")
-    return thing._export()
+    if kind is None:
+        raise missing("object", id)
+    return find(kind, id)
 
 
 ROUTES = [

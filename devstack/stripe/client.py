@@ -18,11 +18,11 @@ class StripeRefused(Exception):
 
 
 class Control:
-    """Turns the local Stripe at `url`. An intent may be named by its id or by its client secret."""
+    """Turns the local Stripe at `url`, untouched by outages. Intents are named by their id or their client secret."""
 
-    def __init__(self, url: str, api_key: str = "sk_test_local") -> None:
+    def __init__(self, url: str) -> None:
         self.url = url
-        self.http = httpx.Client(base_url=url, trust_env=False, timeout=60, auth=(api_key, ""))
+        self.http = httpx.Client(base_url=url, trust_env=False, timeout=60)
 
     def call(self, method: str, path: str, body: Any = None, /, **query: Any) -> Any:
         answer = self.http.request(method, path, json=body, params=query or None)
@@ -33,9 +33,13 @@ class Control:
     # --- payments
 
     def confirm(self, intent: str, card: str = "pm_card_visa") -> dict[str, Any]:
-        """Pay an intent; a declined card leaves it open, its `last_payment_error` says why. Returns the intent."""
+        """Pay an intent by a test method or card number; returns it, with `last_payment_error` when declined."""
+        body: dict[str, Any] = {"payment_method": card}
+        if card.isdigit():
+            data = {"number": card, "exp_month": 12, "exp_year": time.gmtime().tm_year + 4, "cvc": "123"}
+            body = {"payment_method_data": {"type": "card", "card": data}}
         try:
-            return self.call("POST", f"/_local/payment_intents/{_id(intent)}/confirm", {"payment_method": card})
+            return self.call("POST", f"/_local/payment_intents/{_id(intent)}/confirm", body)
         except StripeRefused as refused:
             if refused.status != 402 or "payment_intent" not in refused.error:
                 raise
@@ -48,8 +52,9 @@ class Control:
     def authenticate(self, intent: str, success: bool = True) -> dict[str, Any]:
         return self.call("POST", f"/_local/payment_intents/{_id(intent)}/authenticate", {"success": success})
 
-    def intent(self, intent: str) -> dict[str, Any]:
-        return next(each for each in self.ledger()["payment_intents"] if each["id"] == _id(intent))
+    def get(self, id: str) -> dict[str, Any]:
+        """Any object as it is now; a client secret names its intent."""
+        return self.call("GET", f"/_local/objects/{_id(id)}")
 
     # --- money back
 
@@ -76,17 +81,9 @@ class Control:
     # --- events and their deliveries
 
     def events(self, *types: str, about: str | None = None) -> list[dict[str, Any]]:
-        """Events oldest first, of these types, about the object or intent with this id."""
-        found: list[dict[str, Any]] = []
-        query: dict[str, Any] = {"limit": 100} | {f"types[{i}]": type for i, type in enumerate(types)}
-        while True:
-            page = self.call("GET", "/v1/events", **query)
-            found += page["data"]
-            if not page["has_more"]:
-                break
-            query["starting_after"] = page["data"][-1]["id"]
-        named = _id(about) if about else None
-        return [each for each in reversed(found) if named is None or named in _names(each["data"]["object"])]
+        """Events oldest first, of these types, about this object, charge or intent; with `delivered` and `tries`."""
+        query: dict[str, Any] = {"type": types} if types else {}
+        return self.call("GET", "/_local/events", **query | ({"about": _id(about)} if about else {}))
 
     def make_event(self, type: str, thing: dict[str, Any]) -> dict[str, Any]:
         """Record an event of any type about any object, as if Stripe had sent it."""
@@ -119,7 +116,7 @@ class Control:
     # --- faults, books, state
 
     def outage(self, kind: str, **options: Any) -> None:
-        """kind: delay, timeout, reset or error; options: seconds, status, error, method, path (globs), count, when."""
+        """kind: delay, timeout, reset or error; see server.Outage for the options: seconds, status, count …"""
         self.call("POST", "/_local/outages", {"kind": kind} | options)
 
     def end_outages(self) -> None:
@@ -159,7 +156,3 @@ def wait_for(done: Callable[[], Any], seconds: float, complaint: str) -> Any:
 
 def _id(intent: str) -> str:
     return intent.partition("_secret_")[0]
-
-
-def _names(thing: dict[str, Any]) -> set[Any]:
-    return {thing.get("id"), thing.get("payment_intent"), thing.get("charge")}

@@ -9,7 +9,7 @@ from aiohttp import web
 from localstripe import resources
 
 from . import events, intents, refunds
-from .api import find
+from .api import by_id, find
 from .parameters import Refusal
 from .server import Outage, Server
 
@@ -56,6 +56,23 @@ async def list_deliveries(request: web.Request) -> web.Response:
     wanted = request.query.get("event")
     found = [attempt for attempt in attempts if wanted in (None, attempt["event"])]
     return answer(sorted(found, key=lambda attempt: attempt["at"]))
+
+
+@routes.get("/_local/objects/{id}")
+async def show_object(request: web.Request) -> web.Response:
+    return answer(by_id(request.match_info["id"]))
+
+
+@routes.get("/_local/events")
+async def list_events(request: web.Request) -> web.Response:
+    types, about = request.query.getall("type", []), request.query.get("about")
+    found = []
+    for event in resources.store.of_kind("event"):
+        subject = event.data["object"]
+        named = (subject.get("id"), subject.get("payment_intent"), subject.get("charge"))
+        if (not types or event.type in types) and (about is None or about in named):
+            found.append(event._export() | {"delivered": event._delivered, "tries": event._tries})
+    return answer(found)
 
 
 @routes.post("/_local/events")

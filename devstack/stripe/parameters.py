@@ -1,5 +1,6 @@
 """Checks what a call sends by the parameter types of the real SDK, and says no in Stripe's own error shape."""
 
+import re
 import sys
 import typing
 from collections.abc import Mapping
@@ -143,10 +144,9 @@ def _scalar(value: Any, option: type, path: str) -> int | bool | float:
         if text not in ("true", "false"):
             raise invalid(f"Invalid boolean: {value}", path)
         return text == "true"
-    try:
-        return option(text)
-    except ValueError:
-        raise invalid(f"Invalid integer: {value}", path, "parameter_invalid_integer") from None
+    if not re.fullmatch(r"-?[0-9]+" if option is int else r"-?[0-9]+(\.[0-9]+)?", text):
+        raise invalid(f"Invalid integer: {value}", path, "parameter_invalid_integer")
+    return option(text)
 
 
 def merge_metadata(old: dict[str, str], new: dict[str, Any] | None) -> dict[str, str]:

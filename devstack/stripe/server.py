@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import fnmatch
 import json
 import logging
@@ -37,6 +38,7 @@ class Outage:
     """A fault for calls that match; `after`: the work is done, and only its answer is lost.
 
     kind: delay (answer `seconds` late), timeout (never answer), reset (TCP RST), error (`status`, `error` in its body).
+    remember: the error is kept under the call's idempotency key, as Stripe keeps a 500 of its own.
     """
 
     kind: str
@@ -47,6 +49,7 @@ class Outage:
     status: int = 500
     seconds: float = 30.0
     error: dict[str, Any] = field(default_factory=dict)
+    remember: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in ("delay", "timeout", "reset", "error") or self.when not in ("before", "after"):
@@ -55,25 +58,28 @@ class Outage:
     def matches(self, method: str, path: str) -> bool:
         return self.count != 0 and fnmatch.fnmatch(method, self.method) and fnmatch.fnmatch(path, self.path)
 
-    async def strike(self, request: web.Request) -> web.Response | None:
-        """The faulty answer; None when the call is merely late."""
-        if self.kind == "delay":
-            await asyncio.sleep(self.seconds)
-            return None
-        if self.kind == "error":
-            return self._answer()
-        if self.kind == "timeout":
-            await asyncio.sleep(24 * 3600)
-        if (transport := request.transport) is not None:
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            transport.abort()
-        return web.Response()
-
-    def _answer(self) -> web.Response:
+    async def respond(self, _: web.Request) -> web.Response:
         error = {"type": "api_error", "message": "Something went wrong at Stripe."}
         if self.status == 429:
             error = {"type": "invalid_request_error", "code": "rate_limit", "message": "Request rate limit exceeded."}
-        return web.json_response({"error": error | self.error}, status=self.status)
+        return web.json_response({"error": error | self.error}, status=self.status, headers=CORS)
+
+    async def spoil(self, request: web.Request, response: web.Response) -> web.Response:
+        """What the caller gets in place of `response`."""
+        if self.kind == "error":
+            return await self.respond(request)
+        if self.kind == "reset":
+            return drop(request, response)
+        await asyncio.sleep(self.seconds if self.kind == "delay" else 24 * 3600)
+        return response
+
+
+def drop(request: web.Request, response: web.Response) -> web.Response:
+    """Cut the connection with a TCP RST; the response goes nowhere."""
+    if (transport := request.transport) is not None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return response
 
 
 @dataclass
@@ -112,15 +118,23 @@ class Server:
             idempotency_key=request.headers.get("Idempotency-Key"),
         )
         request["call"] = call
+        await request.read()
+        with contextlib.suppress(Refusal):
+            call.params = await read_params(request)
         outage = self.take_outage(request)
-        call.outage = outage and f"{outage.kind} {outage.when}"
-        if outage and outage.when == "before" and (response := await outage.strike(request)) is not None:
-            self.finish(call, response)
-            return response
-        response = await self.answer(call, request, handler)
-        if outage and outage.when == "after":
-            return await outage.strike(request) or response
-        return response
+        if outage is None:
+            return await self.answer(call, request, handler)
+        call.outage = f"{outage.kind} {outage.when}"
+        if outage.when == "after":
+            return await outage.spoil(request, await self.answer(call, request, handler))
+        if outage.kind == "delay":
+            await asyncio.sleep(outage.seconds)
+            return await self.answer(call, request, handler)
+        if outage.remember:
+            return await self.answer(call, request, outage.respond)
+        status = outage.status if outage.kind == "error" else None
+        self.log(call, status)
+        return await outage.spoil(request, web.Response())
 
     async def plain(self, request: web.Request, handler: Any) -> web.StreamResponse:
         """The control API and localstripe's script: JSON errors, changes kept, nothing else."""
@@ -143,7 +157,6 @@ class Server:
 
     async def answer(self, call: Call, request: web.Request, handler: Any) -> web.Response:
         """From here to the commit nothing waits for anything outside, so calls come one after the other."""
-        await request.read()
         replayed, saved = None, True
         try:
             call.params = await read_params(request)
@@ -188,6 +201,8 @@ class Server:
         """The stored answer of an idempotency key; the same key for something else is an error (400)."""
         if call.method != "POST" or not call.idempotency_key:
             return None
+        if len(call.idempotency_key) > 255:
+            raise Refusal(400, "Idempotency keys hold at most 255 characters.", saved=False)
         known = resources.store.recall(call.api_key, call.idempotency_key)
         if known is None:
             return None
@@ -206,7 +221,10 @@ class Server:
         response.headers.update(CORS | {"Request-Id": call.id, "Stripe-Version": stripe.api_version})
         if call.idempotency_key:
             response.headers["Idempotency-Key"] = call.idempotency_key
-        entry = asdict(call) | {"status": response.status, "replayed": replayed}
+        self.log(call, response.status, replayed)
+
+    def log(self, call: Call, status: int | None, replayed: bool = False) -> None:
+        entry = asdict(call) | {"status": status, "replayed": replayed}
         del entry["api_key"]
         resources.store.log(entry)
         resources.store.commit()

@@ -1,6 +1,7 @@
 """localstripe's store, kept in one SQLite file: what was answered survives SIGKILL; two servers cannot share a file."""
 
 import asyncio
+import contextvars
 import io
 import json
 import pickle
@@ -126,7 +127,9 @@ class State(resources.Store):
     def later(self, thing: Any, name: str) -> None:
         """Do ACTIONS[name] to `thing` in `settle_after` seconds, also when the server is restarted before that."""
         thing._due = name
-        asyncio.get_running_loop().call_later(self.settle_after, self._run, f"{thing.object}:{thing.id}", name)
+        # An empty context: what happens then is nobody's request.
+        key, context = f"{thing.object}:{thing.id}", contextvars.Context()
+        asyncio.get_running_loop().call_later(self.settle_after, self._run, key, name, context=context)
 
     def resume(self) -> None:
         for thing in list(self.values()):

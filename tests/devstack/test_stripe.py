@@ -63,6 +63,9 @@ class Receiver(ThreadingHTTPServer):
         self.answers: list[int] = []
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
+    def handle_error(self, *_: Any) -> None:
+        """A sender that was killed meanwhile is no news; a wrong signature shows as an event that never arrives."""
+
     def types(self) -> list[str]:
         return [event["type"] for event in self.got]
 
@@ -165,6 +168,8 @@ def test_intent_keeps_everything_the_service_sends(v1: Any) -> None:
         ({"amount": 0, "currency": "usd"}, 400, "parameter_invalid_integer", "amount"),
         ({"amount": -5, "currency": "usd"}, 400, "parameter_invalid_integer", "amount"),
         ({"amount": "1e3", "currency": "usd"}, 400, "parameter_invalid_integer", "amount"),
+        ({"amount": "1_000", "currency": "usd"}, 400, "parameter_invalid_integer", "amount"),
+        ({"amount": 10**30, "currency": "usd"}, 400, "amount_too_large", "amount"),
         ({"amount": 299.99, "currency": "usd"}, 400, "parameter_invalid_integer", "amount"),
         ({"amount": 1001, "currency": "kwd"}, 400, "parameter_invalid_integer", "amount"),
         ({"amount": 1000, "currency": "xyz"}, 400, None, "currency"),
@@ -225,6 +230,8 @@ def test_card_that_succeeds(v1: Any, control: Control) -> None:
     charge = intent.latest_charge
     assert (intent.amount_received, charge.amount, charge.paid, charge.captured) == (29999, 29999, True, True)
     assert charge.payment_method_details.card.last4 == "4242" and charge.refunds.data == []
+    assert v1.payment_intents.list({"expand": ["data.latest_charge"]}).data[0].latest_charge.id == charge.id
+    assert control.get(intent.client_secret)["status"] == "succeeded"
     assert [event["type"] for event in control.events(about=intent.id)] == [
         "payment_intent.created",
         "charge.succeeded",
@@ -245,7 +252,7 @@ def test_declined_card_leaves_the_intent_open(v1: Any, control: Control) -> None
     assert intent.last_payment_error.decline_code == "insufficient_funds"
     failed = control.events("payment_intent.payment_failed")
     assert failed[0]["data"]["object"]["last_payment_error"]["charge"] == intent.latest_charge
-    assert control.confirm(intent.id)["status"] == "succeeded"
+    assert control.confirm(intent.id, "4242424242424242")["status"] == "succeeded"
     assert v1.payment_intents.retrieve(intent.id).last_payment_error is None
 
 
@@ -261,7 +268,8 @@ def test_processing_payment_settles_by_command(v1: Any, control: Control, outcom
 def test_bank_debit_settles_by_itself(v1: Any, control: Control) -> None:
     intent = new_intent(v1)
     control.confirm(intent.id, "pm_usBankAccount_insufficientFunds")
-    wait_for(lambda: control.events("payment_intent.payment_failed"), 3, "never failed")
+    (failed,) = wait_for(lambda: control.events("payment_intent.payment_failed"), 3, "never failed")
+    assert failed["request"] == {"id": None, "idempotency_key": None}
     assert v1.payment_intents.retrieve(intent.id).status == "requires_payment_method"
 
 
@@ -533,6 +541,14 @@ def test_lost_answer_is_found_again_by_its_key(v1: Any, control: Control) -> Non
     assert len(control.ledger()["payment_intents"]) == 2
 
 
+def test_remembered_fault_is_replayed_until_the_key_changes(v1: Any, control: Control) -> None:
+    control.outage("error", status=500, count=1, remember=True)
+    body = {"amount": 1000, "currency": "usd"}
+    for _ in range(2):
+        assert refused(lambda: v1.payment_intents.create(body, {"idempotency_key": "k"})).http_status == 500
+    assert v1.payment_intents.create(body, {"idempotency_key": "k2"}).amount == 1000
+
+
 def test_slow_and_silent_answers(process: Process, v1: Any, control: Control) -> None:
     control.outage("delay", seconds=0.4, count=1)
     started = time.monotonic()
@@ -546,7 +562,9 @@ def test_slow_and_silent_answers(process: Process, v1: Any, control: Control) ->
         max_network_retries=0,
     )
     assert isinstance(refused(lambda: new_intent(quick.v1)), stripe.APIConnectionError)
-    assert control.requests()[0]["outage"] == "delay before"
+    late, silent = control.requests()
+    assert (late["outage"], late["status"]) == ("delay before", 200)
+    assert (silent["outage"], silent["status"]) == ("timeout before", None)
 
 
 def test_request_log_tells_what_was_sent(v1: Any, control: Control) -> None:
