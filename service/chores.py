@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
+from service.customers import store as customers
 from service.errors import ServiceError
 from service.mail import store
 
@@ -28,6 +29,7 @@ class Chore:
 CHORES = [
     Chore("heartbeat", 30, lambda: None),  # its mark in the database tells /api/ready that a worker lives
     Chore("purge-emails", 3600, store.purge_emails),
+    Chore("clean-expired", 3600, customers.clean_expired),
 ]
 
 

@@ -14,8 +14,9 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 # Limits per IP address, counted by Flask-Limiter in the form it reads: "10 per 5 minutes; 100 per day".
 IP_LIMITS = {
     "login": "60 per 5 minutes",
-    "register": "30 per hour",
+    "register": "100 per hour",
     "recovery": "30 per hour",
+    "token": "100 per 10 minutes",
     "password": "20 per 5 minutes",
     "booking": "60 per hour",
     "payment": "120 per hour",
@@ -23,6 +24,7 @@ IP_LIMITS = {
 # Limits per account or address, counted in the database for all workers together.
 ACCOUNT_LIMITS = {
     "login_account": "10 per 5 minutes",
+    "password_account": "10 per 5 minutes",
     "verification_mail": "1 per 60 seconds; 3 per 6 hours",
     "reset_mail": "1 per 60 seconds; 5 per day",
 }

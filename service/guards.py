@@ -11,6 +11,7 @@ from flask import Flask, Response, g, request
 from service import credentials, database, permissions
 from service.config import settings
 from service.errors import Forbidden, NotFound, Unauthorized
+from service.limits import account_limits
 
 View = Callable[..., Any]
 
@@ -25,12 +26,17 @@ def public(view: View) -> View:
 
 
 def customer_required(view: View | None = None, *, with_password: bool = False) -> View:
-    """A signed-in customer, put into ``g.customer``; with ``password_hash`` among its keys where that is asked for."""
+    """A signed-in customer, put into ``g.customer``; with ``password_hash`` among its keys where that is asked for.
+
+    Where the address names a ``customer_id``, it must be their own.
+    """
 
     def check() -> None:
         g.customer = _authenticate_customer(with_password)
         if g.customer is None:
             raise Unauthorized("Please sign in.", code="token_missing")
+        if "customer_id" in (request.view_args or {}):
+            own(request.view_args["customer_id"])
 
     def decorate(view: View) -> View:
         return _guarded(view, check)
@@ -99,17 +105,19 @@ def request_info() -> dict[str, str | None]:
     return {"ip": request.remote_addr, "user_agent": agent, "request_id": g.request_id}
 
 
-def set_session_cookie(response: Response, kind: str, token: str) -> None:
-    """Let the browser carry the token ("customer" or "staff") where scripts cannot read it."""
+def set_session_cookie(response: Response, kind: str, token: str) -> Response:
+    """Let the browser carry the token ("customer" or "staff") where scripts cannot read it; the response again."""
     ttl = settings.customer_session_ttl if kind == "customer" else settings.staff_session_ttl
     response.set_cookie(
         COOKIES[kind], token, max_age=ttl, path="/", httponly=True, samesite="Lax", secure=settings.is_production
     )
+    return response
 
 
-def clear_session_cookie(response: Response, kind: str) -> None:
-    """Take the cookie back."""
+def clear_session_cookie(response: Response, kind: str) -> Response:
+    """Take the cookie back; the response again."""
     response.delete_cookie(COOKIES[kind], path="/", httponly=True, samesite="Lax", secure=settings.is_production)
+    return response
 
 
 def require_everywhere(app: Flask) -> None:
@@ -147,7 +155,7 @@ def _authenticate_customer(with_password: bool = False) -> dict[str, Any] | None
         "authenticate_customer",
         p_customer_id=claims["customerId"],
         p_session_id=claims["sid"],
-        p_with_password=with_password,
+        **({"p_with_password": True, "p_limits": account_limits("password_account")} if with_password else {}),
     )
     return _session(found, claims)
 

@@ -1,6 +1,7 @@
 -- Purpose: what customers keep with us: profile, address book, preferences; and all of it in one document.
 -- The writers run as role customer (see 20251026000002), so row-level security holds behind their own conditions.
--- Functions: update_profile, save_address, delete_address, update_preferences, export_customer · address_json.
+-- Functions: update_profile, list_customer_bookings, save_address, delete_address, update_preferences, export_customer ·
+--   address_json.
 -- SECURITY DEFINER functions: none.
 -- Roll back: supabase/rollbacks/20251026000113_add_customer_records.sql
 
@@ -25,6 +26,28 @@ $$;
 comment on function public.update_profile is 'Set those of name, phone, avatar and address that p_changes has; the customer.';
 revoke all on function public.update_profile from public, anon, authenticated;
 grant execute on function public.update_profile to service_role, customer;
+
+-- The newest journey first; those without a date come last. A page past the end is empty.
+create or replace function public.list_customer_bookings(p_customer_id uuid, p_page integer, p_limit integer)
+returns jsonb
+language sql stable security invoker set search_path = ''
+as $$
+  select jsonb_build_object(
+    'total', (select count(*) from public.bookings where customer_id = p_customer_id),
+    'bookings', coalesce((
+      select jsonb_agg(to_jsonb(s) - 'customer_id' order by s.travel_date desc nulls last, s.created_at desc, s.id)
+      from (
+        select * from public.booking_summaries
+        where customer_id = p_customer_id
+        order by travel_date desc nulls last, created_at desc, id
+        limit p_limit offset (p_page - 1)::bigint * p_limit
+      ) s
+    ), '[]')
+  );
+$$;
+comment on function public.list_customer_bookings is 'One page of a customer''s bookings, as the site reads them: {total, bookings}.';
+revoke all on function public.list_customer_bookings from public, anon, authenticated;
+grant execute on function public.list_customer_bookings to service_role, customer;
 
 create or replace function public.address_json(p_address public.customer_addresses)
 returns jsonb

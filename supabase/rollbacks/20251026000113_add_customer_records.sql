@@ -4,5 +4,6 @@ drop function if exists public.update_preferences(uuid, jsonb, jsonb);
 drop function if exists public.delete_address(uuid, uuid, jsonb);
 drop function if exists public.save_address(uuid, uuid, jsonb, jsonb);
 drop function if exists public.address_json(public.customer_addresses);
+drop function if exists public.list_customer_bookings(uuid, integer, integer);
 drop function if exists public.update_profile(uuid, jsonb, jsonb);
 notify pgrst, 'reload schema';

@@ -1,0 +1,57 @@
+"""`flask customers …`: what staff do for a customer by hand."""
+
+import json
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+
+from service.customers import store
+from service.errors import ServiceError
+
+group = AppGroup("customers", help="Show, verify, suspend and reactivate customers.")
+by = click.option("--by", default="command line", show_default=True, help="Your name, for the audit log.")
+
+
+@group.command("show")
+@click.argument("email")
+def show(email: str) -> None:
+    """Show a customer."""
+    _print(store.find_customer(email))
+
+
+@group.command("verify")
+@click.argument("email")
+@by
+def verify(email: str, by: str) -> None:
+    """Mark an address as verified, without a mail."""
+    _print(_changed(store.vouch_for_customer, email, by))
+
+
+@group.command("suspend")
+@click.argument("email")
+@by
+def suspend(email: str, by: str) -> None:
+    """Keep a customer out; all their sessions end."""
+    _print(_changed(store.set_customer_status, email, True, by))
+
+
+@group.command("reactivate")
+@click.argument("email")
+@by
+def reactivate(email: str, by: str) -> None:
+    """Let a suspended customer in again."""
+    _print(_changed(store.set_customer_status, email, False, by))
+
+
+def _changed(change: Any, *args: Any) -> dict[str, Any]:
+    try:
+        return change(*args)
+    except ServiceError as error:
+        raise click.ClickException(error.message) from error
+
+
+def _print(customer: dict[str, Any] | None) -> None:
+    if customer is None:
+        raise click.ClickException("No customer has this e-mail address.")
+    click.echo(json.dumps(customer, indent=2, ensure_ascii=False))

@@ -1,0 +1,29 @@
+"""Making an account."""
+
+from typing import Any
+
+from service.credentials import hash_password, issue_customer_token
+from service.customers import blueprint, store
+from service.customers.schemas import RegisterCustomerSchema, RegisteredCustomerSchema
+from service.guards import public, request_info
+from service.limits import limit
+
+
+@blueprint.post("/register")
+@public
+@limit("register")
+@blueprint.arguments(RegisterCustomerSchema)
+@blueprint.response(201, RegisteredCustomerSchema)
+def register_customer(data: dict[str, Any]) -> dict[str, Any]:
+    """Create an account
+
+    A mail with a link to verify the address follows. 409 `email_taken`.
+    """
+    hashed = hash_password(data["password"])
+    made = store.register_customer(data["email"], hashed, data["name"], data["phone"], request_info())
+    return {
+        "customerId": made["customer_id"],
+        "token": issue_customer_token(made["customer_id"], data["email"], made["session_id"]),
+        "message": "Account created successfully. Please verify your email.",
+        "requiresVerification": True,
+    }

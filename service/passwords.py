@@ -1,0 +1,64 @@
+"""What a password may be. The rules are of form only (OWASP ASVS 5.0, 6.2.1 to 6.2.4): no classes of characters."""
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+from service.credentials import MAX_PASSWORD_BYTES
+
+MIN_CHARACTERS = 8
+COMMON_RANKS = 10_000  # how far down the list of leaked passwords, by how often they were seen
+
+
+class Password(fields.String):
+    """What somebody says their password is: any text, as it was sent. The comparison decides."""
+
+    default_error_messages = {"required": "Is required.", "null": "Is required.", "invalid": "Must be text."}
+
+
+class NewPassword(Password):
+    """What somebody wants their password to be, kept exactly as it was sent."""
+
+    default_error_messages = {
+        "short": f"Must have at least {MIN_CHARACTERS} characters.",
+        "long": f"Must have at most {MAX_PASSWORD_BYTES} bytes; letters with accents and signs count as several.",
+        "unicode": "Is not valid Unicode.",
+        "nul": "May not hold NUL characters.",
+        "common": "Is among the most common passwords. Please choose another.",
+    }
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        password = super()._deserialize(value, attr, data, **kwargs)
+        if len(password) < MIN_CHARACTERS:
+            raise self.make_error("short")
+        try:
+            size = len(password.encode())
+        except UnicodeEncodeError as error:
+            raise self.make_error("unicode") from error
+        if size > MAX_PASSWORD_BYTES:
+            raise self.make_error("long")
+        if "\0" in password:
+            raise self.make_error("nul")
+        if password.lower() in _common_passwords():
+            raise self.make_error("common")
+        return password
+
+
+def refuse_email_as_password(password: str, email: str, field: str = "password") -> None:
+    """Raise ``ValidationError`` of the field when the password is the e-mail address or the part before its @."""
+    if password.lower() in (email.lower(), email.lower().partition("@")[0]):
+        raise ValidationError("May not be your e-mail address.", field)
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    """From zxcvbn's lists, without importing that package: its dictionaries would stay in memory."""
+    folder = Path(importlib.util.find_spec("zxcvbn").origin).parent
+    spec = importlib.util.spec_from_file_location("frequency_lists", folder / "frequency_lists.py")
+    lists = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(lists)
+    commonest = lists.FREQUENCY_LISTS["passwords"][:COMMON_RANKS]
+    return frozenset(word for word in commonest if len(word) >= MIN_CHARACTERS)
