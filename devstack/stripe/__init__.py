@@ -33,7 +33,8 @@ The control API (JSON, no key; `Control(url)` has a method for each):
     PUT  /_local/next_refunds {status, count}        refunds from now on begin as pending or failed
     POST /_local/disputes {payment_intent | charge, amount, reason} · /_local/disputes/:id/close {status: won | lost}
     POST /_local/outages {kind, method, path, count, when, status, seconds, error, remember} · GET · DELETE
-                                                     kind: delay, timeout, reset or error; see server.Outage
+                                                     kind: delay, timeout, reset or error; see server.Outage.
+                                                     In memory only, like next_refunds: a restart ends them
     GET  /_local/ledger                              the money at Stripe: all objects and the totals by currency
     GET  /_local/requests?method=&path=              what was called, with parameters and idempotency keys
     DELETE /_local/idempotency_keys                  as after 24 hours

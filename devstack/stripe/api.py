@@ -12,26 +12,17 @@ from stripe import params as sdk
 
 from . import intents, refunds
 from .events import emit
-from .parameters import Refusal, check, invalid, merge_metadata, missing
+from .lookup import expand, find, page
+from .parameters import Refusal, check, merge_metadata
 
 Params = dict[str, Any]
 
-KINDS = {
-    "pi_": "payment_intent",
-    "ch_": "charge",
-    "re_": "refund",
-    "dp_": "dispute",
-    "cus_": "customer",
-    "pm_": "payment_method",
-    "evt_": "event",
-}
-EXPANDABLE = {"customer", "latest_charge", "payment_method", "payment_intent", "charge"}
 INTENT = set(
-    """amount currency description automatic_payment_methods payment_method_types receipt_email metadata customer
-    statement_descriptor_suffix payment_method payment_method_data setup_future_usage shipping off_session
-    payment_method_options""".split()
+    """amount currency description allowed_payment_method_types receipt_email metadata customer payment_method
+    statement_descriptor_suffix setup_future_usage shipping""".split()
 )
-CONFIRM = set("payment_method payment_method_data return_url off_session use_stripe_sdk receipt_email".split())
+NEW_INTENT = INTENT | {"automatic_payment_methods", "confirm", "payment_method_data"}
+CONFIRM = {"payment_method", "payment_method_data", "return_url", "use_stripe_sdk"}
 REFUND = {"charge", "payment_intent", "amount", "reason", "metadata"}
 CUSTOMER = set("name email phone description metadata address preferred_locales shipping".split())
 PAGE = {"limit", "starting_after", "ending_before", "created"}
@@ -78,13 +69,6 @@ def update_customer(customer: Any, params: Params) -> Any:
     return customer
 
 
-def find(kind: str, id: str) -> Any:
-    thing = resources.store.get(f"{kind}:{id}")
-    if thing is None:
-        raise missing(kind, id)
-    return thing
-
-
 def on(kind: str, operation: Callable[[Any, Params], Any] | None = None) -> Callable[[Params, str], Any]:
     """The route of one object: find it, do `operation` to it."""
     return lambda params, id: operation(find(kind, id), params) if operation else find(kind, id)
@@ -112,73 +96,8 @@ def list_events(params: Params, _: str) -> Params:
     return page("event", params, keep)
 
 
-def page(kind: str, params: Params, keep: Callable[[Any], bool]) -> Params:
-    """Newest first, `limit` (1–100, default 10) after or before the named object (docs.stripe.com/api/pagination)."""
-    limit = params.get("limit", 10)
-    if not 1 <= limit <= 100:
-        raise invalid("This value must be between 1 and 100.", "limit", "parameter_invalid_integer")
-    found = [thing for thing in resources.store.of_kind(kind) if keep(thing) and _within(thing, params.get("created"))]
-    found.reverse()
-    if cursor := params.get("starting_after"):
-        found = found[_place(found, kind, cursor, "starting_after") + 1 :]
-    shown = found[:limit]
-    if cursor := params.get("ending_before"):
-        found = found[: _place(found, kind, cursor, "ending_before")]
-        shown = found[-limit:]
-    path = f"/v1/{kind}s"
-    return {
-        "object": "list",
-        "url": path,
-        "has_more": len(found) > limit,
-        "data": [thing._export() for thing in shown],
-    }
-
-
-def _place(found: list[Any], kind: str, id: str, param: str) -> int:
-    for place, thing in enumerate(found):
-        if thing.id == id:
-            return place
-    raise missing(kind, id, param)
-
-
-def _within(thing: Any, created: Any) -> bool:
-    if created is None:
-        return True
-    if isinstance(created, int):
-        return thing.created == created
-    tests = {"gt": int.__gt__, "gte": int.__ge__, "lt": int.__lt__, "lte": int.__le__}
-    return all(tests[name](thing.created, limit) for name, limit in created.items())
-
-
-def expand(document: Any, paths: list[str]) -> Any:
-    """Replace ids by their objects: latest_charge, data.customer, latest_charge.refunds …"""
-    for path in paths:
-        head, _, rest = path.partition(".")
-        if isinstance(document, list):
-            for item in document:
-                expand(item, [path])
-            continue
-        if head == "refunds" and document.get("object") == "charge":
-            document[head] = listing("refund")({"charge": document["id"], "limit": 100}, "")
-        elif head not in document or (isinstance(document[head], str) and head not in EXPANDABLE):
-            raise invalid(f"This property cannot be expanded ({path}).", "expand")
-        elif isinstance(document[head], str):
-            document[head] = by_id(document[head])._export()
-        if rest and document[head] is not None:
-            expand(document[head], [rest])
-    return document
-
-
-def by_id(id: str) -> Any:
-    """Any object, its kind told by the id's prefix."""
-    kind = KINDS.get(id[: id.find("_") + 1])
-    if kind is None:
-        raise missing("object", id)
-    return find(kind, id)
-
-
 ROUTES = [
-    Route("POST", "payment_intents", sdk.PaymentIntentCreateParams, INTENT | {"confirm"}, create_intent),
+    Route("POST", "payment_intents", sdk.PaymentIntentCreateParams, NEW_INTENT, create_intent),
     Route("GET", "payment_intents", sdk.PaymentIntentListParams, PAGE | {"customer"}, listing("payment_intent")),
     Route("GET", "payment_intents/{id}", sdk.PaymentIntentRetrieveParams, set(), on("payment_intent"), browser=True),
     Route("POST", "payment_intents/{id}", sdk.PaymentIntentUpdateParams, INTENT, on("payment_intent", intents.update)),

@@ -14,7 +14,10 @@ from .state import action
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
 GENERIC_DECLINE = DECLINES["4000000000000002"]
 # Plain values of a create or update call that are kept on the intent as they came.
-KEPT = ("description", "receipt_email", "statement_descriptor_suffix", "setup_future_usage", "shipping", "customer")
+KEPT = tuple(
+    """description receipt_email statement_descriptor_suffix setup_future_usage shipping customer
+    allowed_payment_method_types""".split()
+)
 
 
 class PaymentIntent(resources.StripeObject):
@@ -27,6 +30,7 @@ class PaymentIntent(resources.StripeObject):
         self.amount_capturable = self.amount_received = 0
         self.amount_details: dict[str, Any] = {"tip": {}}
         self.application = self.application_fee_amount = self.on_behalf_of = self.review = None
+        self.allowed_payment_method_types: list[str] | None = None
         self.automatic_payment_methods = self.canceled_at = self.cancellation_reason = None
         self.capture_method, self.confirmation_method = "automatic_async", "automatic"
         self.client_secret = f"{self.id}_secret_{resources.random_id(25)}"
@@ -70,16 +74,12 @@ class Charge(resources.StripeObject):
 def create(params: dict[str, Any]) -> PaymentIntent:
     confirmed, data = params.pop("confirm", False), params.pop("payment_method_data", None)
     currency = check_money(params["amount"], params["currency"])
-    if params.get("automatic_payment_methods") and params.get("payment_method_types"):
-        text = "You may only specify one of these parameters: automatic_payment_methods, payment_method_types."
-        raise invalid(text, "payment_method_types")
     _check_customer(params.get("customer"))
     _check_words(params)
     metadata = merge_metadata({}, params.get("metadata", {}))
     method = from_data(data) if data else find_method(params["payment_method"]) if "payment_method" in params else None
     intent = PaymentIntent(params["amount"], currency)
     intent.metadata = metadata
-    intent.payment_method_types = params.get("payment_method_types", ["card"])
     if automatic := params.get("automatic_payment_methods"):
         intent.automatic_payment_methods = {"allow_redirects": "always", **automatic}
     _keep(intent, params)
@@ -244,6 +244,7 @@ def _keep(intent: PaymentIntent, params: dict[str, Any]) -> None:
     for name in KEPT:
         if name in params:
             setattr(intent, name, params[name])
+    intent.payment_method_types = intent.allowed_payment_method_types or ["card"]
 
 
 def _check_customer(id: str | None) -> None:

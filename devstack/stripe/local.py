@@ -9,7 +9,7 @@ from aiohttp import web
 from localstripe import resources
 
 from . import events, intents, refunds
-from .api import by_id, find
+from .lookup import by_id, find
 from .parameters import Refusal
 from .server import Outage, Server
 

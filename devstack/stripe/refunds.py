@@ -46,11 +46,30 @@ class Dispute(resources.StripeObject):
 
 # What becomes of refunds made from now on: {"status": …, "count": n or None for all}; by the control API.
 next_outcome: dict[str, Any] = {}
+# Card number -> what becomes of its refunds after a while.
+AFTERWARDS = {REFUND_PENDS: "refund_succeeded", REFUND_FAILS: "refund_failed"}
 
 
 def create(params: dict[str, Any]) -> Refund:
     charge = _charge_to_refund(params)
-    metadata = merge_metadata({}, params.get("metadata", {}))
+    amount, metadata = _amount_to_refund(charge, params), merge_metadata({}, params.get("metadata", {}))
+    number, outcome = number_of(charge.payment_method), _take_outcome()
+    refund = Refund(charge, amount)
+    refund.metadata, refund.reason = metadata, params.get("reason")
+    if outcome in ("pending", "failed") or (outcome is None and number == REFUND_PENDS):
+        refund.status = "pending"
+    _move(charge, amount)
+    emit("refund.created", refund)
+    emit("charge.refunded", charge)
+    if outcome == "failed":
+        refund_failed(refund)
+    elif outcome is None and number in AFTERWARDS:
+        resources.store.later(refund, AFTERWARDS[number])
+    return refund
+
+
+def _amount_to_refund(charge: Charge, params: dict[str, Any]) -> int:
+    """What goes back, in minor units: as asked, or all that is left; never more than that."""
     rest = charge.amount - charge.amount_refunded
     if charge.disputed:
         text = f"Charge {charge.id} has been charged back; cannot issue a refund."
@@ -61,22 +80,10 @@ def create(params: dict[str, Any]) -> Refund:
     if amount < 1:
         raise invalid("This value must be greater than or equal to 1.", "amount", "parameter_invalid_integer")
     if amount > rest:
-        sums = shown(amount, charge.currency), shown(rest, charge.currency)
-        text = "Refund amount ({}) is greater than unrefunded amount on charge ({})".format(*sums)
+        asked, left = shown(amount, charge.currency), shown(rest, charge.currency)
+        text = f"Refund amount ({asked}) is greater than unrefunded amount on charge ({left})"
         raise Refusal(400, text, param="amount")
-    refund = Refund(charge, amount)
-    refund.metadata, refund.reason = metadata, params.get("reason")
-    outcome = _take_outcome()
-    refund.status = "pending" if number_of(charge.payment_method) == REFUND_PENDS else outcome or "succeeded"
-    _move(charge, amount)
-    emit("refund.created", refund)
-    emit("charge.refunded", charge)
-    if refund.status == "failed":
-        refund.status = "pending"
-        refund_failed(refund)
-    elif outcome is None:
-        _settle_by_card(refund, number_of(charge.payment_method))
-    return refund
+    return amount
 
 
 def _charge_to_refund(params: dict[str, Any]) -> Charge:
@@ -107,13 +114,6 @@ def _take_outcome() -> str | None:
         if count <= 1:
             next_outcome.clear()
     return status
-
-
-def _settle_by_card(refund: Refund, number: str) -> None:
-    if number == REFUND_PENDS:
-        resources.store.later(refund, "refund_succeeded")
-    elif number == REFUND_FAILS:
-        resources.store.later(refund, "refund_failed")
 
 
 def _move(charge: Charge, amount: int) -> None:

@@ -125,6 +125,9 @@ class Server:
         if outage is None:
             return await self.answer(call, request, handler)
         call.outage = f"{outage.kind} {outage.when}"
+        return await self.suffer(outage, call, request, handler)
+
+    async def suffer(self, outage: Outage, call: Call, request: web.Request, handler: Any) -> web.Response:
         if outage.when == "after":
             return await outage.spoil(request, await self.answer(call, request, handler))
         if outage.kind == "delay":
@@ -132,8 +135,7 @@ class Server:
             return await self.answer(call, request, handler)
         if outage.remember:
             return await self.answer(call, request, outage.respond)
-        status = outage.status if outage.kind == "error" else None
-        self.log(call, status)
+        self.log(call, outage.status if outage.kind == "error" else None)
         return await outage.spoil(request, web.Response())
 
     async def plain(self, request: web.Request, handler: Any) -> web.StreamResponse:
