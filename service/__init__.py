@@ -37,7 +37,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     limits.init_app(app)
     documented = api.init_app(app)
     _register_blueprints(app, documented)
-    app.register_blueprint(health.blueprint)
+    documented.register_blueprint(health.blueprint)
     commands.init_app(app)
     guards.require_everywhere(app)
     return app

@@ -4,12 +4,20 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from flask import Response, jsonify
+
 from service.api import Blueprint
+from service.config import settings
+from service.database import rpc
+from service.errors import ServiceError, Unavailable
 from service.guards import public
 
 blueprint = Blueprint("health", __name__, url_prefix="/api", description="Is it alive, is it ready")
 
 STARTED = time.monotonic()
+SCHEMA_VERSION = "20251028000000"  # of the newest migration in supabase/migrations
+OVERDUE = 900  # seconds that a mail or an event may wait before something is wrong
+WORKER_SILENCE = 120  # seconds; the worker gives a sign of life every 30
 
 
 @blueprint.get("/health")
@@ -20,4 +28,71 @@ def get_health() -> dict[str, Any]:
 
     Without any I/O.
     """
-    return {"status": "ok", "timestamp": datetime.now(UTC).isoformat(), "uptime": round(time.monotonic() - STARTED, 3)}
+    return {"status": "ok", "timestamp": _now(), "uptime": round(time.monotonic() - STARTED, 3)}
+
+
+@blueprint.get("/ready")
+@public
+@blueprint.response(200)
+def get_readiness() -> Response:
+    """Say whether everything needed is there
+
+    200, or 503 with what is not ready. `notes` tell what is left out by choice.
+    """
+    problems, notes = {}, _notes()
+    try:
+        problems = _problems(rpc("readiness"))
+    except Unavailable:
+        problems["database"] = "out of reach"
+    except ServiceError:
+        problems["schema"] = "the migrations in supabase/migrations are not applied"
+    body = {"status": "not ready" if problems else "ready", "problems": problems, "notes": notes, "timestamp": _now()}
+    response = jsonify(body)
+    response.status_code = 503 if problems else 200
+    return response
+
+
+@blueprint.get("/email-status")
+@public
+@blueprint.response(200)
+def get_email_status() -> dict[str, Any]:
+    """Say whether mail is being sent
+
+    running: SMTP is configured, a worker lives and sending is not paused; else stopped.
+    """
+    mail = rpc("readiness")["mail"]
+    silence = mail["worker_seen_seconds"]
+    is_alive = silence is not None and silence < WORKER_SILENCE
+    is_running = bool(settings.smtp_host) and is_alive and not mail["paused_until"]
+    return {"status": "running" if is_running else "stopped", "timestamp": _now()}
+
+
+def _problems(found: dict[str, Any]) -> dict[str, str]:
+    """What is wrong with the schema, the outbox and the inbox of payments."""
+    mail, payments = found["mail"], found["payments"]
+    problems = {}
+    if found["schema_version"] != SCHEMA_VERSION:
+        problems["schema"] = f"is at {found['schema_version']}, this service needs {SCHEMA_VERSION}"
+    if settings.smtp_host and mail["oldest_due_seconds"] > OVERDUE:
+        problems["mail"] = f"the oldest mail is {mail['oldest_due_seconds']} seconds overdue"
+    if payments["oldest_seconds"] > OVERDUE:
+        problems["payments"] = f"{payments['waiting']} events wait, the oldest for {payments['oldest_seconds']} seconds"
+    return problems
+
+
+def _notes() -> dict[str, str]:
+    """What works less than it could, because nobody asked for more."""
+    notes = {}
+    if not settings.smtp_host:
+        notes["mail"] = "not configured (SMTP_HOST): mails wait in the outbox"
+    if not settings.stripe_secret_key:
+        notes["payments"] = "not configured (STRIPE_SECRET_KEY)"
+    if not settings.supabase_jwt_secret:
+        notes["row_level_security"] = (
+            "the second lock is off (SUPABASE_JWT_SECRET): customers' queries go as the service"
+        )
+    return notes
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()

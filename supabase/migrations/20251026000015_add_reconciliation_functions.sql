@@ -63,13 +63,15 @@ returns jsonb
 language sql stable security invoker set search_path = ''
 as $$
   select jsonb_build_object(
-    'waiting', count(*),
-    'oldest_seconds', coalesce(extract(epoch from now() - min(received_at))::integer, 0)
+    'waiting', count(*) filter (where state <> 'unmatched'),
+    'oldest_seconds', coalesce(extract(epoch from now() - min(received_at) filter (where state <> 'unmatched'))::integer, 0),
+    'unmatched', count(*) filter (where state = 'unmatched')
   )
   from public.stripe_events
   where state <> 'processed' and received_at > now() - interval '30 days';
 $$;
-comment on function public.payment_backlog is 'Events of the gateway without effect yet: how many, and the age of the oldest.';
+comment on function public.payment_backlog is
+  'Events of the gateway without effect yet: how many, the age of the oldest, and how many of payments nobody knows here.';
 revoke all on function public.payment_backlog from public, anon, authenticated;
 grant execute on function public.payment_backlog to service_role;
 
