@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready-$(shell cat requirements.txt requirements-dev.txt | cksum | cut -d' ' -f1)
 
-.PHONY: help run reset demo bench test proof lint format
+.PHONY: help run reset demo bench test proof lint format pictures
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ proof: $(READY) ## Prove the big promises: crashes, races and histories by the t
 lint: $(READY) ## Check the style
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m ruff format --quiet --check .
+
+pictures: $(READY) ## Take the pictures in docs/mail with chromium
+	@$(PYTHON) -m tests.browser.mail_pictures
 
 format: $(READY) ## Put the code in the house style
 	@$(PYTHON) -m ruff check --quiet --fix .

@@ -7,8 +7,9 @@ Ready:  GET /ready → 200 {"ready": true, "smtp_port": 1025, "messages": 3}
 Pages:  GET / the inbox · GET /templates every mail of the service with sample data
 JSON:   GET /messages?to=ADDRESS&subject=PART newest first · GET /messages/ID (+ text, html, headers) ·
         GET /messages/ID/source · GET /messages/ID/html · DELETE /messages · DELETE /messages/ID
-Faults: POST /faults {"at": STAGE, "do": "refuse" | "hang" | "drop", "code": 451, "times": 1, "to": "bob@"}
-        (without times: until DELETE /faults; to: only while that recipient is in the envelope). STAGE is connect, ehlo,
+Faults: POST /faults {"at": STAGE, "do": "refuse" | "hang" | "drop", "code": 451, "seconds": 9, "times": 1,
+        "to": "bob@"} (seconds: how long to hang, then go on; without times: until DELETE /faults; to: only while that
+        recipient is in the envelope). STAGE is connect, ehlo,
         starttls, auth, mail, rcpt, data, body (mail received, not kept), kept (kept, not yet answered), rset or quit.
         PUT /rules {"user": …, "password": …, "smtputf8": false}: logins that count (null: any, none needed)
         GET /rules → what holds, and how many connections and logins there were

@@ -59,9 +59,12 @@ def _options() -> argparse.Namespace:
 
 def _listen(host: str, port: int, option: str) -> socket.socket:
     try:
-        return socket.create_server((host, port), backlog=200)
+        listening = socket.create_server((host, port), backlog=200)
     except OSError as error:
         sys.exit(f"The mailbox cannot listen on {host}:{port} ({error.strerror}); choose another port with {option}.")
+    # asyncio does this only for sockets that it makes itself; without it each answer takes 40 ms longer.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 if __name__ == "__main__":

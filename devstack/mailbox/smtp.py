@@ -24,6 +24,7 @@ class Fault:
     code: int = 451
     times: int | None = None
     to: str = ""
+    seconds: float = 3600
 
     def __post_init__(self) -> None:
         if self.at not in STAGES or self.do not in DEEDS:
@@ -124,7 +125,8 @@ class MailboxSession(SMTP):
         if fault.do == "refuse":
             await self.push(f"{fault.code} refused at {stage}, as told")
         if fault.do == "hang":
-            await asyncio.sleep(3600)
+            await asyncio.sleep(fault.seconds)
+            return False
         if fault.do == "drop" or fault.code == 421 or stage in ("connect", "quit"):
             self.transport.close()
             raise ConnectionResetError

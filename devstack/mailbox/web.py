@@ -1,6 +1,7 @@
 """The inbox in the browser, and the same as JSON. Whatever a mail holds, it runs nothing and loads nothing."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,6 @@ def make_app(letters: Letters, rules: Rules, smtp_port: int) -> Starlette:
         exception_handlers={
             KeyError: lambda *_: JSONResponse({"error": "There is no such message."}, 404),
             ValueError: lambda _, error: JSONResponse({"error": str(error)}, 400),
-            TypeError: lambda *_: JSONResponse({"error": "The body is one object with known keys."}, 400),
         },
     )
 
@@ -97,7 +97,10 @@ class Inbox:
         return JSONResponse({"deleted": True})
 
     async def add_fault(self, request: Request) -> Response:
-        self.rules.faults.append(Fault(**await request.json()))
+        asked = await request.json()
+        if not isinstance(asked, dict) or not {"at", "do"} <= asked.keys() <= {each.name for each in fields(Fault)}:
+            raise ValueError("A fault is one object with at and do, and perhaps code, times, to and seconds.")
+        self.rules.faults.append(Fault(**asked))
         return JSONResponse({"faults": len(self.rules.faults)}, 201)
 
     async def end_faults(self, _: Request) -> Response:
@@ -130,9 +133,9 @@ async def show_template(request: Request) -> Response:
     return mail_html(render.render_sample(request.path_params["name"]).html)
 
 
-def page(name: str, **data: Any) -> HTMLResponse:
+def page(file: str, /, **data: Any) -> HTMLResponse:
     """One of the mailbox's own pages."""
-    return HTMLResponse(PAGES.get_template(name).render(**data), headers=SAFE | {"Content-Security-Policy": OWN_PAGE})
+    return HTMLResponse(PAGES.get_template(file).render(**data), headers=SAFE | {"Content-Security-Policy": OWN_PAGE})
 
 
 def mail_html(html: str) -> HTMLResponse:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from css_inline import CSSInliner
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, UndefinedError, select_autoescape
 
 from service.config import Settings
 from service.mail import words
@@ -39,6 +39,10 @@ class Rendered:
     html: str
 
 
+class Unwritable(Exception):
+    """A mail that its template and data do not make."""
+
+
 def render(
     template: str,
     data: dict[str, Any],
@@ -50,8 +54,8 @@ def render(
 ) -> Rendered:
     """Fill one template of ``TEMPLATES`` with ``data``.
 
-    ``link`` and ``valid_for`` (seconds) go into the mails that carry a link. Raises jinja2.TemplateNotFound for an
-    unknown name, jinja2.UndefinedError when data is missing, ValueError or TypeError when it is no date or amount.
+    ``link`` and ``valid_for`` (seconds) go into the mails that carry a link. Raises ``Unwritable`` for an unknown name,
+    and when data is missing, null, or no date or amount where one is printed.
     """
     context = {key: _clean(value, is_long=key == "message") for key, value in data.items()}
     if "name" in data:
@@ -59,10 +63,12 @@ def render(
     context |= {"brand": brand, "site_url": site_url, "site_name": urlsplit(site_url).netloc}
     if link:
         context |= {"link": link, "valid_for": words.duration(valid_for or 0)}
-    env = _environment()
-    subject = " ".join(env.get_template(f"{template}/subject.txt").render(context).split())
-    text = env.get_template(f"{template}/body.txt").render(context)
-    html = env.get_template(f"{template}/body.html").render(context | {"subject_line": subject})
+    try:
+        subject = " ".join(_fill(template, "subject.txt", context).split())
+        text = _fill(template, "body.txt", context)
+        html = _fill(template, "body.html", context | {"subject_line": subject})
+    except (TemplateError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise Unwritable(f"{template}: {error}") from error
     return Rendered(subject, re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", _inliner.inline(html))
 
 
@@ -74,6 +80,10 @@ def render_sample(template: str, *, site_url: str = "https://travel.example", br
         url = f"{site_url}/{kind.page}?token=S2hhcmR1bmcgTGEgaXMgNSwzNTkgbSBoaWdo&customerId=5f0e7c1a"
         valid_for = getattr(Settings, kind.ttl)
     return render(template, data, site_url=site_url, brand=brand, link=url, valid_for=valid_for)
+
+
+def _fill(template: str, file: str, context: dict[str, Any]) -> str:
+    return _environment().get_template(f"{template}/{file}").render(context)
 
 
 @cache

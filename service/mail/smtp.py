@@ -5,6 +5,7 @@ Flask-Mail's own sending has no time-out, checks no certificate, and counts a fa
 
 import ipaddress
 import smtplib
+import socket
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class MailServer:
                 raise RefusedForGood("The mail server takes no letters beyond ASCII before the @.")
             options = ["SMTPUTF8", "BODY=8BITMIME"]
         try:
-            code, answer = smtp.mail(self.settings.smtp_from_email, options)
+            code, answer = smtp.mail(_ascii_domain(self.settings.smtp_from_email), options)
             if is_reused and code == 421:
                 raise smtplib.SMTPServerDisconnected
         except OSError as error:  # smtplib's own errors are OSErrors as well
@@ -130,9 +131,11 @@ class MailServer:
 
     def _open(self, host: str, port: int) -> smtplib.SMTP:
         context = ssl.create_default_context()
+        # Not this machine's name, which says nothing outside and may take the resolver a while.
+        name = _ascii_domain(self.settings.smtp_from_email).rpartition("@")[2]
         if port == IMPLICIT_TLS_PORT:
-            return smtplib.SMTP_SSL(host, port, timeout=self.timeout, context=context)
-        smtp = self._smtp = smtplib.SMTP(host, port, timeout=self.timeout)
+            return smtplib.SMTP_SSL(host, port, name, timeout=self.timeout, context=context)
+        smtp = self._smtp = smtplib.SMTP(host, port, name, timeout=self.timeout)
         smtp.ehlo_or_helo_if_needed()
         if smtp.has_extn("starttls"):
             smtp.starttls(context=context)
@@ -144,8 +147,7 @@ class MailServer:
         smtp.ehlo_or_helo_if_needed()
         if not user:
             return
-        is_encrypted = isinstance(smtp.sock, ssl.SSLSocket)
-        if not is_encrypted and not ipaddress.ip_address(smtp.sock.getpeername()[0].split("%")[0]).is_loopback:
+        if not isinstance(smtp.sock, ssl.SSLSocket) and not _is_loopback(smtp.sock):
             raise self._trouble(f"{self.settings.smtp_host} offers no encryption, so it is not told SMTP_PASSWORD")
         smtp.login(user, password or "")
 
@@ -236,6 +238,11 @@ def _ascii_domain(address: str) -> str:
         return local + at + (domain if domain.isascii() else idna.encode(domain, uts46=True).decode())
     except ValueError as error:
         raise RefusedForGood("This is not an address that mail can be sent to.") from error
+
+
+def _is_loopback(connection: socket.socket) -> bool:
+    """By the address that was reached, not by the name that was asked for."""
+    return ipaddress.ip_address(connection.getpeername()[0].partition("%")[0]).is_loopback
 
 
 def _data(smtp: smtplib.SMTP, raw: bytes) -> tuple[int, bytes]:

@@ -4,13 +4,11 @@ import logging
 import threading
 from typing import Any
 
-from jinja2 import TemplateError
-
 from service.config import Settings
 from service.errors import ServiceError
 from service.mail import store
 from service.mail.links import LINKS, make_link
-from service.mail.render import render
+from service.mail.render import Unwritable, render
 from service.mail.smtp import Letter, MailServer, RefusedForGood, RefusedForNow, ServerTrouble
 
 log = logging.getLogger(__name__)
@@ -86,11 +84,10 @@ class Worker:
             until = store.pause_queue(str(error))
             log.error("sending is paused", extra={"cause": str(error), "until": until})
             return "released", str(error)
-        except ServiceError as error:
-            return "released", error.message
-        except (TemplateError, ValueError, TypeError, KeyError) as error:
-            log.exception("a mail cannot be written", extra={"email_id": email["id"], "template": email["template"]})
-            return "dead", f"The mail cannot be written: {error!r}"
+        except ServiceError as error:  # from making the link
+            return "released" if error.status == 503 else "retry", error.message
+        except Unwritable as error:
+            return "dead", f"The mail cannot be written: {error}"
         return "sent", None
 
     def _write(self, email: dict[str, Any]) -> Letter | None:

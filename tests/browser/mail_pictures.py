@@ -23,7 +23,8 @@ FLAGS += [
     "--disable-lcd-text",
 ]
 PAGE = """<!doctype html><meta charset="utf-8"><style>
-body {{ margin: 0; padding: 16px; display: flex; gap: 16px; align-items: flex-start; background: #c9d0cc; width: 1016px; }}
+body {{ margin: 0; padding: 16px; width: 1016px; background: #c9d0cc;
+  display: flex; gap: 16px; align-items: flex-start; }}
 iframe {{ border: 0; border-radius: 10px; }}</style>
 <iframe width="640" srcdoc="{light}"></iframe><iframe width="360" srcdoc="{dark}"></iframe>
 <script>onload = () => {{
@@ -57,7 +58,7 @@ def take(chromium: str, name: str) -> None:
         subprocess.run([*browser, *size, page.as_uri()], capture_output=True, check=True)
     if pngquant := shutil.which("pngquant"):  # a third of the size; what it changes nobody sees
         subprocess.run([pngquant, "--force", "--skip-if-larger", "--output", picture, "64", picture], check=True)
-    print(f"{picture.name}: {picture.stat().st_size // 1024} KB")
+    sys.stdout.write(f"{picture.name}: {picture.stat().st_size // 1024} KB\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,57 @@
+"""Mail servers of a test's own, beside the one of the stack: with TLS, or one that can be stopped."""
+
+import datetime
+import ipaddress
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from devstack.mailbox import Mailbox
+
+
+@contextmanager
+def mail_server(directory: Path, *options: str, smtp_port: int = 0) -> Iterator[tuple[Mailbox, int]]:
+    """A mailbox process over a directory: its client and its SMTP port."""
+    command = [sys.executable, "-m", "devstack.mailbox", "--directory", str(directory / "letters")]
+    command += ["--smtp-port", str(smtp_port), "--http-port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            ready = process.stdout.readline()
+            mailbox = Mailbox(re.search(r"http://\S+", ready)[0])
+            yield mailbox, int(re.search(r"smtp://[^:]+:(\d+)", ready)[1])
+            mailbox.close()
+        finally:
+            process.terminate()
+
+
+def make_certificate(directory: Path, host: str = "127.0.0.1") -> Path:
+    """A certificate that signs itself, with its key, for one address."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a test")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = directory / "certificate.pem"
+    path.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return path
