@@ -1,0 +1,37 @@
+"""`flask payments …`: reconcile and replay."""
+
+from pathlib import Path
+
+import click
+from flask.cli import AppGroup
+
+from service.payments import reconciliation
+from service.payments.gateway import EventRefused, GatewayError, PaymentsNotConfigured, gateway
+
+group = AppGroup("payments", help="Make our books equal the gateway's.")
+
+
+@group.command("reconcile")
+def reconcile() -> None:
+    """Ask the gateway about everything unsettled, once. The worker does so every 10 minutes."""
+    try:
+        done = reconciliation.reconcile()
+    except PaymentsNotConfigured as error:
+        raise click.ClickException("STRIPE_SECRET_KEY is not set.") from error
+    click.echo(", ".join(f"{name}: {count}" for name, count in done.items()))
+    if done.get("errors"):
+        raise click.ClickException("Not everything could be asked. The log says why; the next run tries again.")
+
+
+@group.command("replay")
+@click.argument("event", metavar="EVENT_ID|FILE")
+def replay(event: str) -> None:
+    """Apply one event again: by its id at the gateway, or the file of its JSON. Safe twice."""
+    try:
+        path = Path(event)
+        payload = path.read_text() if path.exists() else gateway().retrieve_event(event)
+        click.echo(reconciliation.replay(payload))
+    except PaymentsNotConfigured as error:
+        raise click.ClickException("STRIPE_SECRET_KEY is not set.") from error
+    except (EventRefused, GatewayError) as error:
+        raise click.ClickException(error.message) from error

@@ -1,0 +1,100 @@
+"""The port: what a payment gateway does for us, in our words. Statuses, SQL and views know only these.
+
+Events reach the database as dicts in the words of 20251026000012_add_gateway_event_functions.sql. Kinds:
+payment.succeeded, payment.processing, payment.failed, payment.canceled, charge.refunded, refund.changed,
+dispute.changed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from flask import current_app
+
+from service.config import settings
+from service.errors import ServiceError, Unavailable
+
+Event = dict[str, Any]
+Task = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Payment:
+    """A payment at the gateway; ``amount`` in minor units. ``facts`` tell its state in the words of events."""
+
+    id: str
+    client_secret: str
+    status: str
+    amount: int
+    currency: str
+    customer_id: str | None = None
+    facts: list[Event] = field(default_factory=list)
+
+
+class Gateway(Protocol):
+    """One gateway. Every method may raise ``GatewayError``; times are UTC, amounts minor units."""
+
+    def create_payment(self, task: Task) -> Payment:
+        """Make the payment of begin_payment()'s task, or find the one made under the same idempotency key."""
+
+    def retrieve_payment(self, payment_id: str, *, with_refunds: bool = False) -> Payment: ...
+
+    def cancel_payment(self, payment_id: str) -> Payment:
+        """Cancel it where it is not paid yet; the payment as it is then."""
+
+    def refund_payment(self, task: Task) -> Event:
+        """Make the refund of reserve_refund()'s task, or find the one made before; as a refund.changed event."""
+
+    def find_refund(self, task: Task) -> Event | None:
+        """The refund of a task where the gateway has it, without making one."""
+
+    def verify_event(self, body: bytes, signature: str | None) -> str:
+        """The text of an event that the gateway signed. Raises ``EventRefused``."""
+
+    def read_event(self, payload: str) -> Event | None:
+        """A verified event in our words; None for one that concerns nothing here. Raises ``EventRefused``."""
+
+    def retrieve_event(self, event_id: str) -> str: ...
+
+    def list_events(self, since: datetime, *, is_undelivered: bool) -> Iterator[tuple[str, str]]:
+        """(id, text) of the events that concern us, newest first."""
+
+
+class GatewayError(ServiceError):
+    """The gateway did not do what was asked.
+
+    ``is_final``: it surely did nothing. ``is_replayed``: it answers the same under the same idempotency key.
+    """
+
+    status, code = 502, "payment_gateway_error"
+    message = "The payment service had a problem. Please try again in a moment."
+
+    def __init__(
+        self, message: str | None = None, *, is_final: bool = False, is_replayed: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(message, **kwargs)
+        self.is_final, self.is_replayed = is_final, is_replayed
+
+
+class EventRefused(ServiceError):
+    """What came to the webhook is no event that the gateway signed for us just now."""
+
+    status, code, message = 400, "webhook_refused", "This is not a signed event."
+
+
+class PaymentsNotConfigured(Unavailable):
+    code = "payments_not_configured"
+    message = "Online payment is not set up yet. Please contact us."
+
+
+def gateway() -> Gateway:
+    """The gateway of this process, made at first use: after gunicorn's fork. Raises ``PaymentsNotConfigured``."""
+    from service.payments.stripe import StripeGateway
+
+    if not settings.stripe_secret_key:
+        raise PaymentsNotConfigured(retry_after=3600)
+    known = current_app.extensions
+    if "payment_gateway" not in known:
+        known["payment_gateway"] = StripeGateway(settings)
+    return known["payment_gateway"]

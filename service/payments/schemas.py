@@ -1,0 +1,143 @@
+"""What payments ask and answer: forms only; amounts are minor units."""
+
+from typing import Any
+
+from marshmallow import fields, validate
+
+from service.fields import EmailAddress, Integer, PageSchema, RecordId, Schema, Text
+
+STATUSES = ("pending", "processing", "completed", "failed", "refunded")
+GATEWAYS = ("stripe", "paypal", "razorpay", "manual")
+
+
+def currency(**kwargs: Any) -> fields.Field:
+    return Text(validate=validate.Regexp(r"^[A-Za-z]{3}$", error="Must be a code of three letters."), max=3, **kwargs)
+
+
+class CreatePaymentIntentSchema(Schema):
+    bookingId = RecordId(required=True)
+    amount = Integer(min=1, allow_none=True, metadata={"description": "Checked against the booking's, which counts"})
+    currency = currency(allow_none=True)
+    email = EmailAddress(allow_none=True)
+    name = Text(max=200, empty_is_none=True)
+
+
+class PaymentIntentSchema(Schema):
+    paymentIntentId = fields.String()
+    clientSecret = fields.String(metadata={"description": "For Stripe.js; whoever holds it may pay"})
+    amount = fields.Integer()
+    currency = fields.String()
+    status = fields.String(metadata={"description": "Stripe's word for the payment"})
+    transactionId = fields.String()
+    stripeCustomerId = fields.String(allow_none=True)
+    email = fields.String(allow_none=True)
+    name = fields.String(allow_none=True)
+
+
+class ReceivedSchema(Schema):
+    received = fields.Boolean()
+
+
+class CreateRefundSchema(Schema):
+    bookingId = RecordId(required=True)
+    reason = Text(required=True, min=1, max=500, multiline=True)
+    amount = Integer(min=1, allow_none=True, metadata={"description": "Default: all that is left"})
+
+
+class RefundSchema(Schema):
+    success = fields.Boolean()
+    refundId = fields.String(metadata={"description": "The gateway's id"})
+    amount = fields.Integer()
+    status = fields.String(metadata={"description": "pending, succeeded, failed or canceled, as the gateway says"})
+
+
+class BookingSchema(Schema):
+    id = fields.Raw()
+    name = fields.String(allow_none=True)
+    email = fields.String(allow_none=True)
+    package = fields.String(allow_none=True)
+
+
+class PaymentSchema(Schema):
+    """What the owner of a booking sees of its transaction."""
+
+    id = fields.String()
+    booking_id = fields.Raw()
+    gateway = fields.String(validate=validate.OneOf(GATEWAYS))
+    gateway_payment_id = fields.String(allow_none=True)
+    amount = fields.Integer()
+    amount_refunded = fields.Integer()
+    currency = fields.String()
+    status = fields.String(validate=validate.OneOf(STATUSES))
+    payment_method = fields.String(allow_none=True)
+    created_at = fields.String()
+    completed_at = fields.String(allow_none=True)
+
+
+class BookingPaymentSchema(Schema):
+    bookingId = fields.Raw()
+    paymentStatus = fields.String()
+    amount = fields.Integer()
+    currency = fields.String()
+    transaction = fields.Nested(PaymentSchema, allow_none=True)
+
+
+class TransactionSchema(PaymentSchema):
+    customer_id = fields.String(allow_none=True)
+    failure_code = fields.String(allow_none=True)
+    needs_review = fields.Boolean()
+    review_reason = fields.String(allow_none=True)
+    dispute_status = fields.String(allow_none=True)
+    metadata = fields.Dict()
+    updated_at = fields.String()
+    bookings = fields.Nested(BookingSchema)
+
+
+class AuditLogSchema(Schema):
+    id = fields.Integer()
+    transaction_id = fields.String()
+    old_status = fields.String(allow_none=True)
+    new_status = fields.String()
+    amount = fields.Integer()
+    amount_refunded = fields.Integer()
+    dispute_status = fields.String(allow_none=True)
+    review_reason = fields.String(allow_none=True)
+    changed_by = fields.String()
+    reason = fields.String(allow_none=True)
+    created_at = fields.String()
+
+
+class TransactionRefundSchema(Schema):
+    id = fields.String()
+    gateway_refund_id = fields.String(allow_none=True)
+    amount = fields.Integer()
+    status = fields.String()
+    reason = fields.String(allow_none=True)
+    requested_by = fields.String()
+    created_at = fields.String()
+
+
+class TransactionDetailSchema(TransactionSchema):
+    transaction_audit_logs = fields.List(fields.Nested(AuditLogSchema))
+    refunds = fields.List(fields.Nested(TransactionRefundSchema))
+
+
+class ListTransactionsSchema(PageSchema):
+    status = fields.String(validate=validate.OneOf(STATUSES))
+    gateway = fields.String(validate=validate.OneOf(GATEWAYS))
+    bookingId = RecordId()
+    from_ = fields.AwareDateTime(data_key="from", format="iso")
+    to = fields.AwareDateTime(format="iso", metadata={"description": "Up to, not including"})
+    q = Text(max=100, empty_is_none=True, metadata={"description": "In ids, names, addresses and packages"})
+
+
+class PaginationSchema(Schema):
+    page = fields.Integer()
+    limit = fields.Integer()
+    total = fields.Integer()
+    totalPages = fields.Integer()
+
+
+class TransactionsSchema(Schema):
+    transactions = fields.List(fields.Nested(TransactionSchema))
+    pagination = fields.Nested(PaginationSchema)

@@ -1,0 +1,185 @@
+"""Stripe behind the port: the only file that knows its SDK, its words and its errors."""
+
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import stripe
+
+from service.config import Settings
+from service.payments.gateway import Event, EventRefused, GatewayError, Payment, PaymentsNotConfigured, Task
+from service.payments.stripe_events import DECLINED, KINDS, payment_facts, read_event, refund_event
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT, READ_TIMEOUT, RETRIES = 3, 10, 2  # seconds, seconds, times
+TOLERANCE = 300  # seconds a signature is good for, before and after; Stripe's own default
+MAX_HEADER = 4096
+REASONS = {"duplicate", "fraudulent", "requested_by_customer"}  # docs.stripe.com/api/refunds/create, "reason"
+
+
+class StripeGateway:
+    """A client with time-outs of its own: the SDK's default lets a request wait for minutes."""
+
+    def __init__(self, settings: Settings) -> None:
+        bases = {"base_addresses": {"api": settings.stripe_api_base}} if settings.stripe_api_base else {}
+        self.client = stripe.StripeClient(
+            settings.stripe_secret_key or "",
+            http_client=stripe.RequestsClient(timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)),
+            max_network_retries=RETRIES,
+            **bases,
+        )
+        self.secrets = settings.stripe_webhook_secrets
+        self.is_live = "_live_" in (settings.stripe_secret_key or "")
+
+    def create_payment(self, task: Task) -> Payment:
+        params: dict[str, Any] = {
+            "amount": task["amount"],
+            "currency": task["currency"],
+            "automatic_payment_methods": {"enabled": True},
+            "description": f"Booking {task['booking_id']}",
+            "metadata": {"booking_id": str(task["booking_id"]), "transaction_id": task["transaction_id"]},
+        }
+        customer_id = task["gateway_customer_id"] or self._create_customer(task)
+        if customer_id:
+            params["customer"] = customer_id
+        key = f"pi:{task['transaction_id']}:{task['attempt']}"
+        create = self.client.v1.payment_intents.create
+        return _payment(self._call(create, params=params, options={"idempotency_key": key}))
+
+    def retrieve_payment(self, payment_id: str, *, with_refunds: bool = False) -> Payment:
+        intent = self._call(
+            self.client.v1.payment_intents.retrieve, payment_id, params={"expand": ["latest_charge"]}
+        ).to_dict()
+        refunds = self._refunds(payment_id) if with_refunds and intent["status"] == "succeeded" else []
+        return _payment(intent, refunds)
+
+    def cancel_payment(self, payment_id: str) -> Payment:
+        try:
+            return _payment(self._call(self.client.v1.payment_intents.cancel, payment_id))
+        except GatewayError as error:
+            if error.code != "payment_intent_unexpected_state":
+                raise
+            return self.retrieve_payment(payment_id)
+
+    def refund_payment(self, task: Task) -> Event:
+        if task["is_resumed"] and (found := self.find_refund(task)):
+            return found
+        params: dict[str, Any] = {
+            "payment_intent": task["payment_id"],
+            "amount": task["amount"],
+            "metadata": {"refund_id": task["refund_id"]},
+        }
+        if task["reason"] in REASONS:
+            params["reason"] = task["reason"]
+        key = f"re:{task['refund_id']}:{task['attempt']}"
+        refund = self._call(self.client.v1.refunds.create, params=params, options={"idempotency_key": key})
+        return refund_event(refund.to_dict())
+
+    def find_refund(self, task: Task) -> Event | None:
+        for refund in self._refunds(task["payment_id"]):
+            if (refund.get("metadata") or {}).get("refund_id") == task["refund_id"]:
+                return refund_event(refund)
+        return None
+
+    def verify_event(self, body: bytes, signature: str | None) -> str:
+        if not self.secrets:
+            raise PaymentsNotConfigured(retry_after=3600)
+        try:
+            payload = body.decode()
+            header = (signature or "")[:MAX_HEADER]
+            if not any(_is_signed(payload, header, secret) for secret in self.secrets):
+                raise EventRefused()
+            signed_at = next(int(part[2:]) for part in header.split(",") if part.startswith("t="))
+        except (UnicodeError, ValueError, StopIteration) as error:
+            raise EventRefused() from error
+        # The SDK refuses only what is too old; a time in the future would keep a signature good for long.
+        if abs(time.time() - signed_at) > TOLERANCE:
+            raise EventRefused("The signature is too old.")
+        return payload
+
+    def read_event(self, payload: str) -> Event | None:
+        return read_event(payload, is_live=self.is_live)
+
+    def retrieve_event(self, event_id: str) -> str:
+        return _text(self._call(self.client.v1.events.retrieve, event_id))
+
+    def list_events(self, since: datetime, *, is_undelivered: bool) -> Iterator[tuple[str, str]]:
+        params: dict[str, Any] = {"types": list(KINDS), "created": {"gte": int(since.timestamp())}, "limit": 100}
+        if is_undelivered:
+            params["delivery_success"] = False
+        while True:
+            page = self._call(self.client.v1.events.list, params=params)
+            for event in page.data:
+                yield event.id, _text(event)
+            if not page.has_more:
+                return
+            params["starting_after"] = page.data[-1].id
+
+    def _create_customer(self, task: Task) -> str | None:
+        """Stripe's customer for one of ours, made once; guests need none."""
+        if not task["customer_id"]:
+            return None
+        params = {"metadata": {"customer_id": task["customer_id"]}}
+        key = f"cus:{task['customer_id']}"
+        return self._call(self.client.v1.customers.create, params=params, options={"idempotency_key": key}).id
+
+    def _refunds(self, payment_id: str) -> list[dict[str, Any]]:
+        page = self._call(self.client.v1.refunds.list, params={"payment_intent": payment_id, "limit": 100})
+        return [refund.to_dict() for refund in page.data]
+
+    def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Ask Stripe. Raises ``GatewayError``."""
+        try:
+            return method(*args, **kwargs)
+        except stripe.StripeError as error:
+            raise _translated(error) from error
+
+
+def _payment(intent: Any, refunds: list[dict[str, Any]] | None = None) -> Payment:
+    intent = intent if isinstance(intent, dict) else intent.to_dict()
+    return Payment(
+        id=intent["id"],
+        client_secret=intent["client_secret"],
+        status=intent["status"],
+        amount=intent["amount"],
+        currency=intent["currency"],
+        customer_id=intent.get("customer"),
+        facts=payment_facts(intent, refunds or [], datetime.now(UTC)),
+    )
+
+
+def _is_signed(payload: str, header: str, secret: str) -> bool:
+    try:
+        return stripe.WebhookSignature.verify_header(payload, header, secret)
+    except stripe.SignatureVerificationError:
+        return False
+
+
+def _text(event: Any) -> str:
+    return json.dumps(event.to_dict())
+
+
+def _translated(error: stripe.StripeError) -> GatewayError:
+    """docs.stripe.com/error-handling: what is sure, what may have happened, and what may be said of it."""
+    code, status = str(error.code or ""), error.http_status or 0
+    log.warning("stripe refused", extra={"cause": f"{type(error).__name__} {status} {code} {error.user_message}"})
+    if isinstance(error, stripe.CardError):
+        said = re.sub(r"[^a-z_]", "", str(getattr(error.error, "decline_code", None) or code)) or "card_declined"
+        return GatewayError(DECLINED, code=said, status=402, is_final=True, is_replayed=True)
+    if isinstance(error, stripe.RateLimitError):
+        return GatewayError(code="payment_gateway_busy", status=503, retry_after=5, is_final=True)
+    if isinstance(error, stripe.IdempotencyError):
+        return GatewayError(retry_after=5, is_replayed=True)
+    if isinstance(error, stripe.InvalidRequestError) and error.param in ("amount", "currency"):
+        message = "This amount cannot be paid in this currency."
+        return GatewayError(message, code="amount_refused", status=400, is_final=True, is_replayed=True)
+    if isinstance(error, (stripe.InvalidRequestError, stripe.AuthenticationError, stripe.PermissionError)):
+        return GatewayError(code=code or None, retry_after=60, is_final=status != 409, is_replayed=True)
+    if status >= 500:
+        return GatewayError(retry_after=5, is_replayed=True)
+    return GatewayError(code="payment_gateway_unreachable", status=503, retry_after=5)

@@ -1,0 +1,151 @@
+"""Stripe's objects put into our words: its events, and what its answers say of a payment."""
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from service.payments.gateway import Event, EventRefused
+
+# The events to subscribe to. Older accounts know charge.refund.updated, newer ones refund.updated: both say the same.
+KINDS = {
+    "payment_intent.succeeded": "payment.succeeded",
+    "payment_intent.payment_failed": "payment.failed",
+    "payment_intent.processing": "payment.processing",
+    "payment_intent.canceled": "payment.canceled",
+    "charge.refunded": "charge.refunded",
+    "refund.created": "refund.changed",
+    "refund.updated": "refund.changed",
+    "refund.failed": "refund.changed",
+    "charge.refund.updated": "refund.changed",
+    "charge.dispute.created": "dispute.changed",
+    "charge.dispute.updated": "dispute.changed",
+    "charge.dispute.closed": "dispute.changed",
+}
+REFUND_STATUSES = {
+    "pending": "pending",
+    "requires_action": "pending",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "canceled": "canceled",
+}
+# What a payer may be told; of lost and stolen cards no more than "declined" (docs.stripe.com/declines/codes).
+DECLINED = "The payment was declined. Please try another card or ask your bank."
+DECLINES = {
+    "insufficient_funds": "There was not enough money in the account.",
+    "expired_card": "The card has expired.",
+    "incorrect_cvc": "The security code of the card was not right.",
+    "incorrect_number": "The number of the card was not right.",
+    "processing_error": "The payment could not be processed. Please try again.",
+    "authentication_required": "The bank asks for confirmation of the payment. Please try again.",
+    "payment_intent_authentication_failure": "The bank did not confirm the payment. Please try again.",
+}
+
+
+def read_event(payload: str, *, is_live: bool) -> Event | None:
+    """A signed text as an event; None for a type that concerns nothing here. Raises ``EventRefused``."""
+    try:
+        event = json.loads(payload)
+        if event["object"] != "event" or not isinstance(event["type"], str):
+            raise EventRefused("This is not an event.")
+        if event["livemode"] is not is_live:
+            raise EventRefused("The event belongs to the other mode (test or live).", code="webhook_wrong_mode")
+        if event["type"] not in KINDS:
+            return None
+        occurred_at = _time(event["created"])
+        facts = _describe(KINDS[event["type"]], event["data"]["object"])
+        return {"id": _id(event["id"]), "type": event["type"], **facts, "occurred_at": occurred_at}
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise EventRefused("This is not an event.") from error
+
+
+def payment_facts(intent: dict[str, Any], refunds: list[dict[str, Any]], asked_at: datetime) -> list[Event]:
+    """What Stripe's answer about a payment says, as events that happened by ``asked_at``."""
+    status, facts = intent["status"], []
+    if status == "succeeded":
+        charge = intent.get("latest_charge")
+        created = charge["created"] if isinstance(charge, dict) else intent["created"]
+        facts = [{**_describe("payment.succeeded", intent), "occurred_at": _time(created)}]
+    elif status == "canceled":
+        canceled_at = intent.get("canceled_at") or asked_at.timestamp()
+        facts = [{**_describe("payment.canceled", intent), "occurred_at": _time(canceled_at)}]
+    elif status == "processing":
+        facts = [{**_describe("payment.processing", intent), "occurred_at": asked_at.isoformat()}]
+    elif intent.get("last_payment_error"):
+        facts = [{**_describe("payment.failed", intent), "occurred_at": asked_at.isoformat()}]
+    return [{**fact, "type": f"{fact['kind']}, as Stripe answered"} for fact in facts] + [
+        refund_event(refund) for refund in refunds
+    ]
+
+
+def refund_event(refund: dict[str, Any]) -> Event:
+    """Stripe's answer about a refund as an event of now."""
+    kind = "refund.changed"
+    return {
+        **_describe(kind, refund),
+        "type": f"{kind}, as Stripe answered",
+        "occurred_at": datetime.now(UTC).isoformat(),
+    }
+
+
+def _describe(kind: str, thing: dict[str, Any]) -> Event:
+    """What an intent, charge, refund or dispute says, by stable fields of the API alone."""
+    metadata = thing.get("metadata") or {}
+    facts: Event = {
+        "gateway": "stripe",
+        "kind": kind,
+        "payment_id": _id(thing["id"] if thing["object"] == "payment_intent" else thing.get("payment_intent")),
+        "currency": _match(r"[a-z]{3}", thing["currency"]),
+        "metadata": {name: _match(r"[0-9a-f-]{1,36}", metadata.get(name)) for name in ("booking_id", "transaction_id")},
+    }
+    if kind == "payment.succeeded":
+        facts |= {"amount": int(thing.get("amount_received") or thing["amount"]), "payment_method": _method(thing)}
+    elif kind == "charge.refunded":
+        facts |= {
+            "amount": int(thing["amount_captured"]),
+            "charge_refunded": int(thing["amount_refunded"]),
+            "payment_method": _match(r"[a-z_]{1,40}", (thing.get("payment_method_details") or {}).get("type")),
+        }
+    elif kind == "refund.changed":
+        facts["refund"] = {
+            "id": _id(thing["id"]),
+            "amount": int(thing["amount"]),
+            "status": REFUND_STATUSES[thing["status"]],
+            "reference": _match(r"[0-9a-f-]{36}", metadata.get("refund_id")),
+            "created_at": _time(thing["created"]),
+        }
+    elif kind == "dispute.changed":
+        status = _match(r"[a-z_]{1,40}", thing["status"])
+        is_closed = status in ("won", "lost", "warning_closed")
+        facts["dispute"] = {"status": status, "is_closed": is_closed, "amount": int(thing["amount"])}
+    else:
+        facts |= {"amount": int(thing["amount"])}
+        if kind == "payment.failed":
+            facts |= _failure(thing.get("last_payment_error") or {})
+    return facts
+
+
+def _failure(error: dict[str, Any]) -> dict[str, str]:
+    code = _match(r"[a-z0-9_]{1,64}", error.get("decline_code") or error.get("code")) or "declined"
+    return {"failure_code": code, "failure_reason": DECLINES.get(code, DECLINED)}
+
+
+def _method(intent: dict[str, Any]) -> str | None:
+    charge, types = intent.get("latest_charge"), intent.get("payment_method_types") or []
+    if isinstance(charge, dict):
+        types = [(charge.get("payment_method_details") or {}).get("type")]
+    return _match(r"[a-z_]{1,40}", types[0]) if len(types) == 1 else None
+
+
+def _id(value: Any) -> str:
+    if found := _match(r"[A-Za-z0-9_]{1,255}", value):
+        return found
+    raise ValueError("no id")
+
+
+def _match(pattern: str, value: Any) -> str | None:
+    return value if isinstance(value, str) and re.fullmatch(pattern, value, re.ASCII) else None
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
