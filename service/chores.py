@@ -11,6 +11,7 @@ from flask import Flask
 from service.customers import store as customers
 from service.errors import ServiceError
 from service.mail import store
+from service.payments.reconciliation import reconcile_if_configured
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ CHORES = [
     Chore("heartbeat", 30, lambda: None),  # its mark in the database tells /api/ready that a worker lives
     Chore("purge-emails", 3600, store.purge_emails),
     Chore("clean-expired", 3600, customers.clean_expired),
+    Chore("reconcile-payments", 600, reconcile_if_configured),
 ]
 
 

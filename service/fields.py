@@ -116,6 +116,15 @@ class PageSchema(Schema):
     limit = fields.Integer(load_default=50, validate=validate.Range(1, 100, error="Must be between 1 and 100."))
 
 
+class PaginationSchema(Schema):
+    """Where an answered page lies in its list."""
+
+    page = fields.Integer()
+    limit = fields.Integer()
+    total = fields.Integer()
+    totalPages = fields.Integer()
+
+
 def length(min: int, max: int) -> validate.Length:
     """A length in characters, said in a sentence."""
     if min == max:

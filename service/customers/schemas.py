@@ -6,7 +6,7 @@ from zoneinfo import available_timezones
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
-from service.fields import EmailAddress, RecordId, Schema, Text
+from service.fields import EmailAddress, PaginationSchema, RecordId, Schema, Text
 from service.passwords import NewPassword, Password, refuse_email_as_password
 
 DATE_TIME = {"format": "date-time"}
@@ -189,13 +189,6 @@ class BookingSchema(Schema):
 
 class BookingAnswerSchema(Schema):
     booking = fields.Nested(BookingSchema)
-
-
-class PaginationSchema(Schema):
-    page = fields.Integer()
-    limit = fields.Integer()
-    total = fields.Integer()
-    totalPages = fields.Integer()
 
 
 class BookingsSchema(Schema):

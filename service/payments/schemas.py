@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from service.fields import EmailAddress, Integer, PageSchema, RecordId, Schema, Text
+from service.fields import EmailAddress, Integer, PageSchema, PaginationSchema, RecordId, Schema, Text
 
 STATUSES = ("pending", "processing", "completed", "failed", "refunded")
 GATEWAYS = ("stripe", "paypal", "razorpay", "manual")
@@ -51,7 +51,7 @@ class RefundSchema(Schema):
     status = fields.String(metadata={"description": "pending, succeeded, failed or canceled, as the gateway says"})
 
 
-class BookingSchema(Schema):
+class PaidBookingSchema(Schema):
     id = fields.Raw()
     name = fields.String(allow_none=True)
     email = fields.String(allow_none=True)
@@ -90,7 +90,7 @@ class TransactionSchema(PaymentSchema):
     dispute_status = fields.String(allow_none=True)
     metadata = fields.Dict()
     updated_at = fields.String()
-    bookings = fields.Nested(BookingSchema)
+    bookings = fields.Nested(PaidBookingSchema)
 
 
 class AuditLogSchema(Schema):
@@ -129,13 +129,6 @@ class ListTransactionsSchema(PageSchema):
     from_ = fields.AwareDateTime(data_key="from", format="iso")
     to = fields.AwareDateTime(format="iso", metadata={"description": "Up to, not including"})
     q = Text(max=100, empty_is_none=True, metadata={"description": "In ids, names, addresses and packages"})
-
-
-class PaginationSchema(Schema):
-    page = fields.Integer()
-    limit = fields.Integer()
-    total = fields.Integer()
-    totalPages = fields.Integer()
 
 
 class TransactionsSchema(Schema):
