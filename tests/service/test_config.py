@@ -72,7 +72,7 @@ def test_the_example_file_names_every_variable():
 
     project = Path(__file__).parents[2]
     code = "".join((project / name).read_text() for name in ("service/config.py", "gunicorn.conf.py"))
-    read = set(re.findall(r'["\']([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT|HOST)"', code)) - {"INFO"}
+    read = set(re.findall(r'["\']([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT|HOST)["\']', code)) - {"INFO"}
     from service.config import ACCOUNT_LIMITS, IP_LIMITS
 
     read |= {f"LIMIT_{name.upper()}" for name in (*IP_LIMITS, *ACCOUNT_LIMITS)}
