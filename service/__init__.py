@@ -45,9 +45,11 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def _register_blueprints(app: Flask, documented: api.Api) -> None:
     """The packages, one per route file of the original backend."""
-    from service import customers, payments
+    from service import auth, bookings, customers, destinations, gallery, packages, payments, testimonials, users
 
-    for package in (customers, payments):
+    content = (destinations, packages, gallery, testimonials)
+    for package in (customers, payments, auth, users, bookings, *content):
         documented.register_blueprint(package.blueprint)
+    app.register_blueprint(auth.invitation.page_blueprint)
     # Half of the site's calls leave out /api.
     app.register_blueprint(customers.blueprint, name="customers_alias", url_prefix="/customers")

@@ -29,6 +29,13 @@ class ErrorSchema(Schema):
     )
 
 
+class DoneSchema(Schema):
+    """The answer to a change that has nothing to show."""
+
+    success = fields.Boolean()
+    message = fields.String()
+
+
 class Parser(FlaskParser):
     """Reads bodies strictly: JSON by its content type, without NaN, and 400 where it is bad."""
 

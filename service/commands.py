@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from service.auth import commands as auth
 from service.customers import commands as customers
 from service.mail import commands as mail
 from service.payments import commands as payments
@@ -10,6 +11,5 @@ from service.payments import commands as payments
 def init_app(app: Flask) -> None:
     """Register the command groups."""
     app.cli.add_command(mail.worker_command)
-    app.cli.add_command(mail.group)
-    app.cli.add_command(payments.group)
-    app.cli.add_command(customers.group)
+    for package in (mail, customers, payments, auth):
+        app.cli.add_command(package.group)

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 import uuid
+from datetime import date
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
@@ -90,6 +91,48 @@ class Integer(fields.Integer):
 
     def _validated(self, value: Any) -> Any:
         if isinstance(value, (bool, str, float)):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
+class Day(fields.String):
+    """A date as text, 2027-05-31; a date picker's 2027-05-31T00:00:00.000Z is cut to its date."""
+
+    default_error_messages = {
+        "invalid": "Must be a date, as 2027-05-31.",
+        "required": "Is required.",
+        "null": "Is required.",
+    }
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs).strip()
+        try:
+            if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]+(Z|[+-][0-9:]+)?)?", text, re.ASCII):
+                raise self.make_error("invalid")
+            return date.fromisoformat(text[:10]).isoformat()
+        except ValueError as error:
+            raise self.make_error("invalid") from error
+
+
+class FormInteger(Integer):
+    """A whole number, as a JSON number or as the text that a form's field holds."""
+
+    def _validated(self, value: Any) -> Any:
+        if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", value, re.ASCII):
+            value = int(value)
+        return super()._validated(value)
+
+
+class FormNumber(fields.Float):
+    """A number with decimals, as a JSON number or as the text that a form's field holds."""
+
+    default_error_messages = {"invalid": "Must be a number.", "required": "Is required.", "null": "Is required."}
+
+    def __init__(self, *, min: float = 0, max: float, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Range(min, max, error=f"Must be between {min} and {max}."), **kwargs)
+
+    def _validated(self, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             raise self.make_error("invalid", input=value)
         return super()._validated(value)
 

@@ -53,17 +53,40 @@ def customer_optional(view: View) -> View:
     return _guarded(view, check, security=[{}, {"bearer": []}])
 
 
-def staff_required(permission: str | None = None) -> Callable[[View], View]:
-    """A signed-in member of staff in ``g.staff``, whose role has the permission where one is named."""
+def staff_required(*needed: str) -> Callable[[View], View]:
+    """A signed-in member of staff in ``g.staff``, whose role has all the permissions that are named."""
 
     def check() -> None:
         g.staff = _authenticate_staff()
         if g.staff is None:
             raise Unauthorized("Please sign in.", code="token_missing")
-        if permission and not permissions.allows(g.staff["role"], permission):
-            raise Forbidden(f"Insufficient permissions. Required: {permission}", code="insufficient_permissions")
+        for permission in needed:
+            require_permission(permission)
 
     return lambda view: _guarded(view, check)
+
+
+def staff_or_public(view: View) -> View:
+    """Anybody; staff is recognised in ``g.staff`` (else None), where the answer tells them more."""
+
+    def check() -> None:
+        try:
+            g.staff = _authenticate_staff()
+        except Unauthorized:
+            g.staff = None
+
+    return _guarded(view, check, security=[{}, {"bearer": []}])
+
+
+def require_permission(permission: str) -> None:
+    """Raise ``Forbidden`` unless the signed-in member of staff has the permission."""
+    if not permissions.allows(g.staff["role"], permission):
+        raise Forbidden(f"Insufficient permissions. Required: {permission}", code="insufficient_permissions")
+
+
+def staff_actor() -> dict[str, Any]:
+    """Who acts, as SQL functions write it into audit rows: the member of staff and the request."""
+    return {"id": g.staff["id"], "email": g.staff["email"], **request_info()}
 
 
 def anyone_signed_in(view: View) -> View:

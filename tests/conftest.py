@@ -41,8 +41,10 @@ def settings_for(stack: Stack) -> Callable[..., Settings]:
 
 
 @pytest.fixture(scope="session")
-def app(settings_for: Callable[..., Settings]) -> Flask:
-    return create_app(settings_for())
+def app(settings_for: Callable[..., Settings]) -> Iterator[Flask]:
+    app = create_app(settings_for())
+    yield app
+    app.extensions["supabase"].postgrest.session.close()
 
 
 @pytest.fixture

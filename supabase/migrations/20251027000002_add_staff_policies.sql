@@ -4,8 +4,9 @@
 --   "permissions": ["bookings_view", …]}.
 -- Tables: policies and grants on bookings, packages, itineraries, destinations, gallery, testimonials, faqs, blog_posts,
 --   support_tickets, ticket_messages, site_settings, admin_users, email_history.
--- Functions: staff_can, holds_secret, tg_guard_staff_columns.
--- SECURITY DEFINER functions: staff_can, because it looks at the session, and staff may not see sessions.
+-- Functions: staff_can, holds_secret, tg_guard_staff_columns, tg_bookings__note_payment.
+-- SECURITY DEFINER functions: staff_can, because it looks at the session, and staff may not see sessions;
+--   tg_bookings__note_payment, because it writes transactions, which staff may not.
 -- Roll back: supabase/rollbacks/20251027000002_add_staff_policies.sql
 
 do $$
@@ -84,6 +85,33 @@ create trigger bookings_guard_staff before insert or update on public.bookings
       "invoice_url": "nobody"}',
     '{"payment_status": "Pending"}'
   );
+
+-- A payment status written by staff's pages goes the way of one set through the API, with its transaction and audit row.
+create or replace function public.tg_bookings__note_payment() returns trigger
+language plpgsql security definer set search_path = ''
+as $$
+begin
+  update public.bookings
+  set payment_status = case when tg_op = 'UPDATE' then old.payment_status else 'Pending' end
+  where id = new.id;
+  perform public.set_booking_payment_status(
+    new.id::text, new.payment_status, null, public.current_actor() ->> 'email', 'Set by staff'
+  );
+  return null;
+end $$;
+comment on function public.tg_bookings__note_payment is
+  'Turns a payment status that staff wrote into the table into a payment noted by hand.';
+revoke all on function public.tg_bookings__note_payment from public, anon, authenticated;
+
+drop trigger if exists bookings_note_payment_insert on public.bookings;
+create trigger bookings_note_payment_insert after insert on public.bookings
+  for each row when (current_user = 'staff' and new.payment_status <> 'Pending')
+  execute function public.tg_bookings__note_payment();
+drop trigger if exists bookings_note_payment_update on public.bookings;
+create trigger bookings_note_payment_update after update on public.bookings
+  for each row when (current_user = 'staff' and new.payment_status is distinct from old.payment_status)
+  execute function public.tg_bookings__note_payment();
+
 drop trigger if exists support_tickets_guard_staff on public.support_tickets;
 create trigger support_tickets_guard_staff before insert or update on public.support_tickets
   for each row when (current_user = 'staff')

@@ -1,5 +1,6 @@
 -- Purpose: bookings as visitors make them and staff manages them.
--- Tables: bookings. Functions: create_booking, update_booking, assign_booking, delete_booking, delete_bookings.
+-- Tables: bookings. Functions: create_booking, update_booking, update_booking_payment, delete_booking,
+--   delete_bookings.
 -- SECURITY DEFINER functions: none.
 -- Roll back: supabase/rollbacks/20251027000004_add_booking_functions.sql
 
@@ -49,9 +50,9 @@ as $$
 declare
   v_booking public.bookings;
 begin
-  select * into v_booking from public.bookings where id = p_booking_id::public.booking_key for update;
+  select * into v_booking from public.bookings where id = public.to_booking_key(p_booking_id) for update;
   if not found then
-    raise sqlstate 'PT404' using message = 'Booking not found', hint = 'not_found';
+    raise sqlstate 'PT404' using message = 'Booking not found', hint = 'booking_not_found';
   end if;
   v_booking := jsonb_populate_record(v_booking, p_changes);
   update public.bookings b
@@ -64,7 +65,7 @@ begin
   where b.id = v_booking.id;
   if p_changes ? 'payment_status' then
     perform public.set_booking_payment_status(
-      p_booking_id => v_booking.id, p_payment_status => p_changes ->> 'payment_status', p_amount => null,
+      p_booking_id => p_booking_id, p_payment_status => p_changes ->> 'payment_status', p_amount => null,
       p_changed_by => p_changed_by, p_reason => 'Changed with the booking'
     );
   end if;
@@ -75,14 +76,35 @@ comment on function public.update_booking is
 revoke all on function public.update_booking from public, anon, authenticated;
 grant execute on function public.update_booking to service_role;
 
+create or replace function public.update_booking_payment(
+  p_booking_id text, p_payment_status text, p_amount numeric, p_changed_by text
+) returns jsonb
+language sql volatile security invoker set search_path = ''
+as $$
+  select public.set_booking_payment_status(
+    p_booking_id,
+    p_payment_status,
+    (
+      select public.booking_amount(p_amount, b.currency) from public.bookings b
+      where b.id = public.to_booking_key(p_booking_id) and p_amount is not null
+    ),
+    p_changed_by,
+    'Set by staff'
+  );
+$$;
+comment on function public.update_booking_payment is
+  'Note a payment made elsewhere, with the amount in currency units as bookings carry it (null: the booking''s); the row.';
+revoke all on function public.update_booking_payment from public, anon, authenticated;
+grant execute on function public.update_booking_payment to service_role;
+
 create or replace function public.delete_booking(p_booking_id text)
 returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
-  delete from public.bookings where id = p_booking_id::public.booking_key;
+  delete from public.bookings where id = public.to_booking_key(p_booking_id);
   if not found then
-    raise sqlstate 'PT404' using message = 'Booking not found', hint = 'not_found';
+    raise sqlstate 'PT404' using message = 'Booking not found', hint = 'booking_not_found';
   end if;
 exception when foreign_key_violation then
   raise sqlstate 'PT409' using message = 'This booking has payments and cannot be deleted. Cancel it instead.',
@@ -100,7 +122,7 @@ declare
   v_deleted integer;
 begin
   delete from public.bookings b
-  where b.id = any (p_booking_ids::public.booking_key[])
+  where b.id in (select public.to_booking_key(given.id) from unnest(p_booking_ids) given (id))
     and not exists (select from public.transactions t where t.booking_id = b.id);
   get diagnostics v_deleted = row_count;
   return v_deleted;

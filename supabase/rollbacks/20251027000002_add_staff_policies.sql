@@ -1,6 +1,8 @@
 -- Undoes 20251027000002_add_staff_policies.sql. Role staff itself stays, without any right here: other databases of the
 -- same server may use it.
 drop trigger if exists bookings_guard_staff on public.bookings;
+drop trigger if exists bookings_note_payment_insert on public.bookings;
+drop trigger if exists bookings_note_payment_update on public.bookings;
 drop trigger if exists support_tickets_guard_staff on public.support_tickets;
 drop trigger if exists testimonials_guard_staff on public.testimonials;
 do $$
@@ -21,5 +23,5 @@ begin
   revoke all on all sequences in schema public from staff;
   revoke all on schema public from staff;
 end $$;
-drop function if exists public.tg_guard_staff_columns(), public.holds_secret(text, jsonb), public.staff_can(text);
+drop function if exists public.tg_bookings__note_payment(), public.tg_guard_staff_columns(), public.holds_secret(text, jsonb), public.staff_can(text);
 notify pgrst, 'reload schema';

@@ -2,6 +2,7 @@
 drop function if exists
   public.delete_bookings(text[]),
   public.delete_booking(text),
+  public.update_booking_payment(text, text, numeric, text),
   public.update_booking(text, jsonb, text),
   public.create_booking(jsonb, uuid, text, jsonb, text);
 notify pgrst, 'reload schema';

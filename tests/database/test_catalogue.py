@@ -6,6 +6,7 @@ import pytest
 # SECURITY DEFINER functions, each with the reason in its migration's header.
 DEFINERS = {
     "staff_can",
+    "tg_bookings__note_payment",
     "tg_admin_users__keep_an_admin",
     "tg_admin_users__record",
     "tg_site_insert__take_limit",
@@ -15,6 +16,7 @@ CALLERS = {
     "address_json": ["customer"],
     "customer_json": ["customer"],
     "delete_address": ["customer"],
+    "list_customer_bookings": ["customer"],
     "record_customer_event": ["customer"],
     "save_address": ["customer"],
     "update_preferences": ["customer"],

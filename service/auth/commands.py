@@ -1,0 +1,48 @@
+"""`flask staff …`: accounts of staff, for who has no account to make one with."""
+
+import getpass
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+from marshmallow import ValidationError
+
+from service.auth import store
+from service.credentials import hash_password
+from service.errors import ServiceError
+from service.fields import EmailAddress
+from service.passwords import NewPassword
+from service.permissions import ROLES
+
+group = AppGroup("staff", help="Accounts of staff.")
+
+
+@group.command("create")
+@click.argument("email")
+@click.option("--role", type=click.Choice(tuple(ROLES)), default="Admin", show_default=True)
+@click.option("--name", help="Default: the part of the address before the @.")
+@click.option("--invite", is_flag=True, help="Mail a link to choose the password, instead of asking for one here.")
+def create(email: str, role: str, name: str | None, invite: bool) -> None:
+    """Make a staff account with the address EMAIL."""
+    address = _valid(EmailAddress(), email)
+    values = {"email": address, "role": role, "name": name or address.partition("@")[0]}
+    actor = {"email": f"flask staff create ({getpass.getuser()})"}
+    try:
+        if invite:
+            store.invite_staff(values, actor)
+            click.echo(f"{address} gets a mail with a link to choose a password.")
+            return
+        password = _valid(NewPassword(), click.prompt("Password", hide_input=True, confirmation_prompt=True))
+        store.create_staff(values, hash_password(password), actor)
+        click.echo(f"{address} can log in as {role}.")
+    except ServiceError as error:
+        raise click.ClickException(error.message) from error
+
+
+def _valid(field: Any, value: str) -> str:
+    try:
+        return field.deserialize(value)
+    except ValidationError as error:
+        raise click.ClickException(
+            f"{value if isinstance(field, EmailAddress) else 'Password'}: {error.messages[0]}"
+        ) from error

@@ -1,0 +1,95 @@
+"""Staff lists, changes and deletes bookings."""
+
+from typing import Any
+
+from flask import g
+
+from service.bookings import blueprint, store
+from service.bookings.schemas import (
+    AssignSchema,
+    BookingRowAnswerSchema,
+    BookingRowsAnswerSchema,
+    BookingRowSchema,
+    BookingsQuerySchema,
+    BulkDeleteSchema,
+    DeletedSchema,
+    UpdateBookingSchema,
+    UpdatePaymentSchema,
+)
+from service.bookings.visitors import booking_key
+from service.errors import BadInput
+from service.guards import require_permission, staff_required
+
+# Columns that take a permission of their own beside bookings_edit.
+OWN_PERMISSION = {"assigned_to": "bookings_reassign", "payment_status": "bookings_update_payment"}
+
+
+@blueprint.get("")
+@staff_required("bookings_view")
+@blueprint.arguments(BookingsQuerySchema, location="query")
+@blueprint.response(200, BookingRowSchema(many=True))
+def list_bookings(query: dict[str, Any]) -> list[dict[str, Any]]:
+    """List bookings, newest first
+
+    Without `limit` the newest thousand.
+    """
+    return store.list_bookings(query["page"], query["limit"])
+
+
+@blueprint.patch("/<booking_id>")
+@staff_required("bookings_edit")
+@blueprint.arguments(UpdateBookingSchema)
+@blueprint.response(200, BookingRowsAnswerSchema)
+def update_booking(changes: dict[str, Any], booking_id: str) -> dict[str, Any]:
+    """Change a booking"""
+    key = booking_key(booking_id)
+    if not changes:
+        raise BadInput("No fields to update", code="nothing_to_update")
+    for column in OWN_PERMISSION.keys() & changes.keys():
+        require_permission(OWN_PERMISSION[column])
+    return {"success": True, "data": [store.update_booking(key, changes, g.staff["email"])]}
+
+
+@blueprint.delete("/<booking_id>")
+@staff_required("bookings_delete")
+@blueprint.response(200, DeletedSchema)
+def delete_booking(booking_id: str) -> dict[str, Any]:
+    """Delete a booking that no money is attached to"""
+    store.delete_booking(booking_key(booking_id))
+    return {"success": True, "message": "Booking deleted successfully"}
+
+
+@blueprint.post("/assign")
+@staff_required("bookings_reassign")
+@blueprint.arguments(AssignSchema)
+@blueprint.response(200, BookingRowsAnswerSchema)
+def assign_booking(given: dict[str, Any]) -> dict[str, Any]:
+    """Assign a booking to a member of staff"""
+    changes = {"assigned_to": given["assigned_to"]}
+    return {"success": True, "data": [store.update_booking(given["id"], changes, g.staff["email"])]}
+
+
+@blueprint.post("/update-payment")
+@staff_required("bookings_update_payment")
+@blueprint.arguments(UpdatePaymentSchema)
+@blueprint.response(200, BookingRowAnswerSchema)
+def update_payment(given: dict[str, Any]) -> dict[str, Any]:
+    """Set a payment status by hand
+
+    For money that came another way. Written to the audit log.
+    """
+    row = store.set_payment_status(given["id"], given["payment_status"], given.get("amount"), g.staff["email"])
+    return {"success": True, "data": row}
+
+
+@blueprint.post("/bulk-delete")
+@staff_required("bookings_delete")
+@blueprint.arguments(BulkDeleteSchema)
+@blueprint.response(200, DeletedSchema)
+def delete_bookings(given: dict[str, Any]) -> dict[str, Any]:
+    """Delete many bookings
+
+    Those that money is attached to stay; the count is what was really deleted.
+    """
+    count = store.delete_bookings(given["ids"])
+    return {"success": True, "message": f"{count} bookings deleted successfully", "deletedCount": count}

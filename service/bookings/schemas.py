@@ -1,0 +1,147 @@
+"""The shapes of bookings."""
+
+from marshmallow import fields, validate
+
+from service.fields import Day, EmailAddress, FormInteger, FormNumber, RecordId, Schema, Text
+
+MAX_GUESTS = 50
+MAX_AMOUNT = 9_999_999.99  # currency units
+STATUSES = ("Pending", "Confirmed", "Cancelled", "Completed")
+PAYMENT_STATUSES = ("Paid", "Pending", "Refunded")
+
+
+def one_of(choices: tuple[str, ...]) -> validate.OneOf:
+    return validate.OneOf(choices, error=f"Must be one of {', '.join(choices)}.")
+
+
+class CreateBookingSchema(Schema):
+    package_id = RecordId(required=True)
+    customer_email = EmailAddress(required=True)
+    customer_name = Text(required=True, min=1, max=200)
+    customer_phone = Text(max=50, empty_is_none=True)
+    travel_date = Day(required=True)
+    number_of_guests = FormInteger(required=True, min=1, max=MAX_GUESTS)
+    special_requests = Text(max=5000, multiline=True, empty_is_none=True)
+
+
+class UpdateBookingSchema(Schema):
+    name = Text(min=1, max=200)
+    email = EmailAddress()
+    phone = Text(max=50, allow_none=True)
+    package = Text(max=300, allow_none=True)
+    package_id = FormInteger(min=1, max=2**31 - 1, allow_none=True)
+    travel_date = Day(allow_none=True)
+    return_date = Day(allow_none=True)
+    booking_date = Day(allow_none=True)
+    amount = FormNumber(max=MAX_AMOUNT)
+    status = Text(validate=one_of(STATUSES))
+    message = Text(max=5000, multiline=True, allow_none=True)
+    source = Text(max=100, allow_none=True)
+    notes = Text(max=5000, multiline=True, allow_none=True)
+    number_of_guests = FormInteger(min=1, max=MAX_GUESTS)
+    special_requests = Text(max=5000, multiline=True, allow_none=True)
+    assigned_to = Text(max=200, allow_none=True)
+    payment_status = Text(validate=one_of(PAYMENT_STATUSES))
+
+
+class AssignSchema(Schema):
+    id = RecordId(required=True)
+    assigned_to = Text(required=True, max=200, allow_none=True)
+
+
+class UpdatePaymentSchema(Schema):
+    id = RecordId(required=True)
+    payment_status = Text(required=True, validate=one_of(PAYMENT_STATUSES))
+    amount = FormNumber(max=MAX_AMOUNT, allow_none=True)
+
+
+class BulkDeleteSchema(Schema):
+    ids = fields.List(
+        RecordId(), required=True, validate=validate.Length(1, 500, error="Must hold between 1 and 500 ids.")
+    )
+
+
+class BookingsQuerySchema(Schema):
+    page = fields.Integer(load_default=1, validate=validate.Range(1, 1_000_000, error="Must be 1 or more."))
+    limit = fields.Integer(load_default=None, validate=validate.Range(1, 100, error="Must be between 1 and 100."))
+
+
+class PublicBookingSchema(Schema):
+    """A booking as the site reads it (contract §2), without personal data."""
+
+    id = RecordId()
+    packageName = fields.String()
+    destination = fields.String()
+    startDate = fields.String(allow_none=True)
+    endDate = fields.String(allow_none=True)
+    totalPrice = fields.Float()
+    guests = fields.Integer()
+    status = fields.String()
+    paymentStatus = fields.String()
+    currency = fields.String()
+
+
+class OwnBookingSchema(PublicBookingSchema):
+    package_id = fields.Integer(allow_none=True)
+    travel_date = fields.String(allow_none=True)
+    return_date = fields.String(allow_none=True)
+    payment_status = fields.String()
+    created_at = fields.String()
+    special_requests = fields.String(allow_none=True)
+
+
+class BookingRowSchema(Schema):
+    """A row of the table, as staff sees it."""
+
+    id = RecordId()
+    name = fields.String()
+    email = fields.String()
+    phone = fields.String(allow_none=True)
+    package = fields.String(allow_none=True)
+    package_id = fields.Integer(allow_none=True)
+    customer_id = fields.String(allow_none=True)
+    travel_date = fields.String(allow_none=True)
+    return_date = fields.String(allow_none=True)
+    booking_date = fields.String(allow_none=True)
+    amount = fields.Float()
+    currency = fields.String()
+    status = fields.String()
+    payment_status = fields.String()
+    number_of_guests = fields.Integer()
+    message = fields.String(allow_none=True)
+    special_requests = fields.String(allow_none=True)
+    source = fields.String(allow_none=True)
+    assigned_to = fields.String(allow_none=True)
+    notes = fields.String(allow_none=True)
+    payment_id = fields.String(allow_none=True)
+    payment_method = fields.String(allow_none=True)
+    payment_date = fields.String(allow_none=True)
+    invoice_id = fields.String(allow_none=True)
+    invoice_url = fields.String(allow_none=True)
+    created_at = fields.String(allow_none=True)
+
+
+class CreatedBookingSchema(Schema):
+    success = fields.Boolean()
+    booking = fields.Nested(OwnBookingSchema)
+    message = fields.String()
+
+
+class PublicBookingAnswerSchema(Schema):
+    booking = fields.Nested(PublicBookingSchema)
+
+
+class BookingRowsAnswerSchema(Schema):
+    success = fields.Boolean()
+    data = fields.List(fields.Nested(BookingRowSchema))
+
+
+class BookingRowAnswerSchema(Schema):
+    success = fields.Boolean()
+    data = fields.Nested(BookingRowSchema)
+
+
+class DeletedSchema(Schema):
+    success = fields.Boolean()
+    message = fields.String()
+    deletedCount = fields.Integer()
