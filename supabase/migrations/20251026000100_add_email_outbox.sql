@@ -194,7 +194,7 @@ begin
       next_attempt_at = case
         when p_outcome = 'retry'
           then now() + make_interval(secs => least(30 * 2 ^ (attempts - 1), 86400) * (1 - random() / 4))
-        else now()
+        else created_at -- due since then, and so the first to be tried again
       end,
       attempts = case when p_outcome = 'released' then attempts - 1 else attempts end,
       data = case when p_outcome in ('sent', 'dropped') then '{}' else data end,
