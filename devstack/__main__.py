@@ -21,7 +21,9 @@ Ready.
 
 Try it:
 
-  curl -s {service}/api/packages/1
+  curl -s {service}/api/bookings -H 'Content-Type: application/json' \\
+    -d '{{"package_id": 1, "customer_email": "ada@example.com", "customer_name": "Ada Byron", "customer_phone": "",
+         "travel_date": "2030-06-01", "number_of_guests": 2}}'
   curl -s {service}/api/customers/register -H 'Content-Type: application/json' \\
     -d '{{"email": "ada@example.com", "password": "over the hills 1843", "name": "Ada Byron"}}'
   curl -s {service}/api/auth/login -H 'Content-Type: application/json' \\

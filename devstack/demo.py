@@ -49,7 +49,10 @@ class Journey:
 
     def mail(self, to: str, subject: str) -> Any:
         """The mail that arrives, shown by its subject."""
-        letter = self.mailbox.wait_for(to, subject)
+        try:
+            letter = self.mailbox.wait_for(to, subject)
+        except TimeoutError as error:
+            raise DemoError(str(error)) from error
         print(f"   {_style('35', 'mail')} to {to}: {letter['subject']}")
         return letter
 
@@ -89,7 +92,7 @@ def travel(journey: Journey) -> None:
     registered = journey.call("POST", "/api/customers/register", person, expect=201)
 
     journey.say("The link in her mail proves the address")
-    link = Mailbox.links(journey.mail(email, "verify"))[0]
+    link = Mailbox.links(journey.mail(email, "confirm your email"))[0]
     query = {key: values[0] for key, values in parse_qs(urlsplit(link).query).items()}
     journey.call("POST", "/api/customers/verify-email", {"customerId": query["customerId"], "token": query["token"]})
 
@@ -114,8 +117,8 @@ def travel(journey: Journey) -> None:
     journey.pay(payment["clientSecret"])
     status = f"/api/payments/booking/{booked['id']}"
     journey.wait(status, "paymentStatus", "Paid", token=token)
-    journey.mail(email, "receipt")
-    journey.mail(email, "confirmed")
+    journey.mail(email, "Receipt")
+    journey.mail(email, "trip is booked")
     journey.call("GET", f"/api/customers/{registered['customerId']}/bookings", token=token)
 
     journey.say("Staff refund it")
