@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from unittest import mock
 
@@ -15,6 +16,7 @@ from devstack.postgres import PROJECT
 from devstack.stack import Stack, free_ports
 from service import create_app
 from service.config import Settings
+from service.mail.worker import Worker
 from tests.client import Client
 from tests.factories import Customer, Staff, make_customer, make_staff
 
@@ -73,8 +75,23 @@ def db(stack: Stack) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def mailbox(stack: Stack) -> Mailbox:
-    return Mailbox(stack.url("mailbox"))
+def mailbox(stack: Stack) -> Iterator[Mailbox]:
+    with closing(Mailbox(stack.url("mailbox"))) as client:
+        yield client
+
+
+@pytest.fixture
+def deliver(app: Flask) -> Callable[[], None]:
+    """Sends every mail that is due, as `flask worker` would; then ``mailbox.wait_for`` finds it at once."""
+
+    def send_all() -> None:
+        with app.app_context():
+            worker = Worker(app.extensions["settings"])
+            while worker.step():
+                pass
+            worker.server.close()
+
+    return send_all
 
 
 def pytest_sessionstart() -> None:

@@ -91,7 +91,9 @@ class Ledger:
 
     def transactions(self, booking_id: str) -> list[tuple[str, int, int]]:
         """(status, amount, amount_refunded), oldest first."""
-        query = "select status, amount, amount_refunded from transactions where booking_id::text = %s order by created_at"
+        query = (
+            "select status, amount, amount_refunded from transactions where booking_id::text = %s order by created_at"
+        )
         return self.db.execute(query, [booking_id]).fetchall()
 
     def audit(self, booking_id: str) -> list[tuple[str | None, str, str]]:

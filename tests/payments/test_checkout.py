@@ -1,13 +1,5 @@
 """create-payment-intent: one payment per booking, of the booking's amount, whatever is asked how often."""
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-import pytest
-
-from tests.client import Client
-from tests.factories import make_customer
-
 CREATE = "/api/payments/create-payment-intent"
 
 
