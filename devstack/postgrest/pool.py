@@ -102,11 +102,13 @@ class Connection:
     def _send(self, steps: Sequence[Step]) -> list[str | None]:
         """Queue the steps; return for each expected result the SQL it prepares, or None for an execution."""
         plan: list[str | None] = []
-        if self._stale:
+        # Only between transactions: in a failed one these would be refused, and the ROLLBACK behind them with them.
+        is_idle = self._pg.transaction_status == pq.TransactionStatus.IDLE
+        if self._stale and is_idle:
             self._pg.send_query_params(b"DEALLOCATE ALL", None)
             plan.append("")
             self._stale = False
-        while len(self._prepared) > MAX_PREPARED:
+        while is_idle and len(self._prepared) > MAX_PREPARED:
             _, name = self._prepared.popitem(last=False)
             self._pg.send_query_params(b"DEALLOCATE " + name, None)
             plan.append("")

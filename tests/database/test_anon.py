@@ -1,0 +1,270 @@
+"""What the anon key reaches, asked of PostgREST itself: the list of the site's own calls, and nothing else."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import jwt
+import psycopg
+import pytest
+
+from devstack.stack import Stack
+from tests.factories import make_booking, unique_email
+
+READABLE = {
+    "packages",
+    "itineraries",
+    "destinations",
+    "gallery",
+    "faqs",
+    "blog_posts",
+    "testimonials",
+    "site_settings",
+}
+WRITABLE = {
+    "bookings": {
+        *("name", "email", "phone", "package", "travel_date", "booking_date"),
+        *("amount", "status", "message", "payment_status", "source"),
+    },
+    "testimonials": {"name", "location", "rating", "message", "status", "date", "avatar"},
+    "support_tickets": {
+        *("subject", "customer", "email", "status", "priority", "category", "assigned_to", "last_update"),
+    },
+}
+PUBLIC_SETTINGS = {
+    *("general_settings", "social_links", "hero_slides", "display_settings", "seo_settings", "ui_preferences"),
+}
+RELATIONS = """
+    select c.relname, array_agg(a.attname::text order by a.attnum) from pg_class c
+    join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f')
+    group by c.relname order by 1
+"""
+FUNCTIONS = """
+    select proname, coalesce(proargnames[1:pronargs], '{}') from pg_proc
+    where pronamespace = 'public'::regnamespace and prokind = 'f' order by 1
+"""
+BOOKING = {
+    "name": "Ada Byron",
+    "email": "ada@example.com",
+    "phone": "",
+    "package": "Anon Package",
+    "travel_date": "2031-05-01",
+    "booking_date": "2020-01-01",
+    "amount": 1,
+    "status": "Pending",
+    "message": "",
+    "payment_status": "Pending",
+    "source": "Website",
+}
+TICKET = {
+    "subject": "Visa",
+    "customer": "Ada",
+    "email": "ada@example.com",
+    "status": "Open",
+    "priority": "Medium",
+    "category": "General",
+    "assigned_to": None,
+    "last_update": "2020-01-01T00:00:00Z",
+}
+TESTIMONIAL = {
+    "name": "Ada",
+    "location": "London",
+    "rating": 5,
+    "message": "Fine.",
+    "status": "pending",
+    "date": "2026-01-01",
+    "avatar": "",
+}
+RETURNING = {"Prefer": "return=representation"}
+
+_addresses = (f"192.0.2.{n}" for n in itertools.count(1))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rows(db: psycopg.Connection) -> None:
+    """Something in the tables, so that seeing nothing means being kept from it."""
+    db.execute("insert into packages (title, price, duration) values ('Anon Package', 120.50, 5)")
+    db.execute(
+        "insert into faqs (question, answer, published) values ('Shown?', 'Yes', true), ('Hidden?', 'Yes', false)"
+    )
+    db.execute("insert into blog_posts (title, status) values ('Shown', 'Published'), ('Hidden', 'Draft')")
+    db.execute(
+        "insert into testimonials (name, rating, message, status)"
+        " values ('Shown', 5, 'x', 'published'), ('Hidden', 5, 'x', 'pending'), ('No', 5, 'x', 'rejected')"
+    )
+    db.execute("insert into support_tickets (subject, customer, email) values ('Secret', 'Eve', 'eve@example.com')")
+    db.execute(
+        "insert into site_settings (key, value) values ('general_settings', '{}'), ('smtp_config', '{}')"
+        " on conflict do nothing"
+    )
+    db.execute("insert into admin_users (name, email) values ('Hidden', %s)", [unique_email("hidden")])
+    make_booking(db)
+
+
+@pytest.fixture
+def anon(stack: Stack) -> Iterator[httpx.Client]:
+    """PostgREST with the anon key, from an address of its own."""
+    headers = {"apikey": stack.key("anon"), "Authorization": f"Bearer {stack.key('anon')}"}
+    headers["X-Forwarded-For"] = next(_addresses)
+    with httpx.Client(base_url=stack.url("api") + "/rest/v1/", headers=headers) as client:
+        yield client
+
+
+@pytest.fixture
+def authenticated(stack: Stack) -> Iterator[httpx.Client]:
+    """PostgREST as somebody who signed up at Supabase itself, which nobody of the site does."""
+    claims = {"role": "authenticated", "sub": "00000000-0000-4000-8000-000000000001", "exp": 2_500_000_000}
+    token = jwt.encode(claims, stack.secrets["supabase_jwt_secret"], "HS256")
+    headers = {"apikey": stack.key("anon"), "Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=stack.url("api") + "/rest/v1/", headers=headers) as client:
+        yield client
+
+
+def every_request(db: psycopg.Connection) -> Iterator[tuple[str, str, Callable[[httpx.Client], httpx.Response]]]:
+    """(relation, verb, the request): each relation of the schema with each verb, each column written by itself."""
+    for name, columns in db.execute(RELATIONS).fetchall():
+        first = columns[0]
+        yield name, "GET", lambda c, n=name: c.get(n)
+        yield name, "HEAD", lambda c, n=name: c.head(n, headers={"Prefer": "count=exact"})
+        for column in columns:
+            yield name, f"GET {column}", lambda c, n=name, k=column: c.get(n, params={"select": k})
+            yield name, f"POST {column}", lambda c, n=name, k=column: c.post(n, json={k: None})
+            yield (
+                name,
+                f"PATCH {column}",
+                lambda c, n=name, k=column: c.patch(n, json={k: None}, params={k: "not.is.null"}),
+            )
+        yield (
+            name,
+            "PUT",
+            lambda c, n=name, k=first: c.post(n, json={k: None}, headers={"Prefer": "resolution=merge-duplicates"}),
+        )
+        yield name, "DELETE", lambda c, n=name, k=first: c.delete(n, params={k: "not.is.null"})
+
+
+def refused(answer: httpx.Response) -> bool:
+    """Whether the database said no to the role, or that nobody may (a view that joins, a key it makes itself)."""
+    if answer.request.method == "HEAD":
+        return answer.status_code in (401, 403)
+    return answer.status_code >= 400 and answer.json()["code"] in ("42501", "55000", "428C9")
+
+
+def test_nothing_but_the_list_can_be_read_or_written(anon: httpx.Client, db: psycopg.Connection):
+    allowed = []
+    for name, verb, send in every_request(db):
+        answer = send(anon)
+        if not refused(answer):
+            allowed.append((name, verb))
+            if verb.startswith("GET") and name not in READABLE:
+                assert (answer.status_code, answer.json()) == (200, []), f"{verb} {name} shows rows"
+            if verb == "HEAD" and name not in READABLE:
+                assert answer.headers["Content-Range"] == "*/0", f"{name} can be counted"
+    for name, verb in allowed:
+        method, _, column = verb.partition(" ")
+        if method in ("GET", "HEAD"):
+            assert name in READABLE | {"bookings", "support_tickets"}, f"{verb} {name}"
+        elif method == "POST":
+            assert column in WRITABLE.get(name, ()), f"{verb} {name}"
+        else:
+            pytest.fail(f"{verb} {name} was not refused")
+
+
+def test_no_function_can_be_called(anon: httpx.Client, db: psycopg.Connection):
+    for name, arguments in db.execute(FUNCTIONS).fetchall():
+        for answer in (anon.post(f"rpc/{name}", json=dict.fromkeys(arguments)), anon.get(f"rpc/{name}")):
+            assert answer.status_code in (401, 403, 404, 405), f"{name}: {answer.status_code} {answer.text}"
+            assert answer.json()["code"] in ("42501", "PGRST202", "25006"), f"{name}: {answer.text}"
+
+
+def test_who_signed_up_at_supabase_reaches_nothing(authenticated: httpx.Client, db: psycopg.Connection):
+    for name, verb, send in every_request(db):
+        assert refused(send(authenticated)), f"{verb} {name}"
+    for name, arguments in db.execute(FUNCTIONS).fetchall():
+        answer = authenticated.post(f"rpc/{name}", json=dict.fromkeys(arguments))
+        assert answer.status_code in (403, 404), f"{name}: {answer.status_code} {answer.text}"
+
+
+def test_only_what_is_published_shows(anon: httpx.Client):
+    assert {row["question"] for row in anon.get("faqs").json()} & {"Shown?", "Hidden?"} == {"Shown?"}
+    assert {row["status"] for row in anon.get("blog_posts").json()} == {"Published"}
+    assert {row["status"] for row in anon.get("testimonials").json()} == {"published"}
+    keys = {row["key"] for row in anon.get("site_settings").json()}
+    assert "general_settings" in keys and keys <= PUBLIC_SETTINGS
+
+
+def test_an_embed_shows_no_more_than_the_table(anon: httpx.Client):
+    rows = anon.get("packages", params={"select": "title,bookings(*)"}).json()
+    assert rows and all(row["bookings"] == [] for row in rows)
+    assert anon.get("packages", params={"select": "title,bookings(transactions(*))"}).status_code == 401
+
+
+def test_a_booking_comes_back_with_the_amount_of_its_package(anon: httpx.Client, db: psycopg.Connection):
+    sent = {**BOOKING, "amount": 0.01, "status": "Confirmed", "payment_status": "Paid"}
+    answer = anon.post("bookings", params={"select": "*"}, json=[sent], headers=RETURNING)
+    assert answer.status_code == 201, answer.text
+    (row,) = answer.json()
+    assert (row["amount"], row["status"], row["payment_status"]) == (120.5, "Pending", "Pending")
+    assert (row["number_of_guests"], row["return_date"], row["customer_id"]) == (1, "2031-05-06", None)
+    stored = db.execute("select amount, payment_status from bookings where id = %s", [row["id"]]).fetchone()
+    assert (float(stored[0]), stored[1]) == (120.5, "Pending")
+    assert anon.get("bookings", params={"id": f"eq.{row['id']}"}).json() == []
+
+
+def test_an_enquiry_without_a_package_costs_nothing_yet(anon: httpx.Client):
+    sent = {**BOOKING, "package": "Something of my own"}
+    (row,) = anon.post("bookings", json=sent, headers=RETURNING).json()
+    assert (row["amount"], row["package_id"]) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"travel_date": "2020-01-01"}, 400),
+        ({"message": "x" * 20_000}, 400),
+        ({"created_at": "2020-01-01"}, 401),
+        ({"customer_id": "00000000-0000-4000-8000-000000000001"}, 401),
+        ({"package_id": 1}, 401),
+        ({"id": "00000000-0000-4000-8000-000000000001"}, 401),
+        ({"payment_id": "pi_1"}, 401),
+    ],
+)
+def test_a_booking_is_refused(change: dict[str, Any], status: int, anon: httpx.Client):
+    answer = anon.post("bookings", json={**BOOKING, **change}, headers=RETURNING)
+    assert answer.status_code == status, answer.text
+
+
+def test_a_ticket_comes_back_open_and_unassigned(anon: httpx.Client, db: psycopg.Connection):
+    sent = {**TICKET, "status": "Closed", "assigned_to": "me"}
+    answer = anon.post("support_tickets", params={"select": "*"}, json=[sent], headers=RETURNING)
+    assert answer.status_code == 201, answer.text
+    (row,) = answer.json()
+    assert (row["status"], row["assigned_to"], row["subject"]) == ("Open", None, "Visa")
+    assert row["last_update"] == row["created_at"]
+    assert anon.get("support_tickets").json() == []
+
+
+def test_a_testimonial_waits_to_be_published(anon: httpx.Client, db: psycopg.Connection):
+    name = unique_email("writer")
+    answer = anon.post("testimonials", json=[{**TESTIMONIAL, "name": name, "status": "published"}])
+    assert answer.status_code == 201, answer.text
+    assert db.execute("select status from testimonials where name = %s", [name]).fetchall() == [("pending",)]
+    assert anon.get("testimonials", params={"name": f"eq.{name}"}).json() == []
+
+
+def test_one_address_may_send_in_so_much_a_minute(anon: httpx.Client, stack: Stack):
+    for _ in range(20):
+        assert anon.post("testimonials", json=TESTIMONIAL).status_code == 201
+    answer = anon.post("testimonials", json=TESTIMONIAL)
+    assert (answer.status_code, answer.json()["code"], answer.json()["hint"]) == (429, "PT429", "too_many_attempts")
+    # What a visitor writes before the last proxy's entry is no other address.
+    forged = {"X-Forwarded-For": "203.0.113.7, " + anon.headers["X-Forwarded-For"]}
+    assert anon.post("testimonials", json=TESTIMONIAL, headers=forged).status_code == 429
+    assert anon.post("testimonials", json=TESTIMONIAL, headers={"X-Forwarded-For": next(_addresses)}).status_code == 201
+
+
+def test_many_rows_at_once_count_one_by_one(anon: httpx.Client, db: psycopg.Connection):
+    name = unique_email("flood")
+    assert anon.post("testimonials", json=[{**TESTIMONIAL, "name": name}] * 21).status_code == 429
+    assert db.execute("select count(*) from testimonials where name = %s", [name]).fetchone() == (0,)
