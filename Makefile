@@ -42,3 +42,6 @@ pictures: $(READY) ## Take the pictures in docs/mail with chromium
 format: $(READY) ## Put the code in the house style
 	@$(PYTHON) -m ruff check --quiet --fix .
 	@$(PYTHON) -m ruff format --quiet .
+
+openapi: $(READY) ## Write openapi.json anew from the code
+	@$(PYTHON) -m devstack.openapi

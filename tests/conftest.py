@@ -15,10 +15,12 @@ from devstack.mailbox import Mailbox
 from devstack.postgres import PROJECT
 from devstack.stack import Stack, free_ports
 from service import create_app
-from service.config import Settings
+from service.config import ACCOUNT_LIMITS, IP_LIMITS, Settings
 from service.mail.worker import Worker
 from tests.client import Client
 from tests.factories import Customer, Staff, make_customer, make_staff
+
+CLOSED = "http://127.0.0.1:9"  # nobody listens on the discard port
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +55,30 @@ def app(settings_for: Callable[..., Settings]) -> Iterator[Flask]:
 def api(app: Flask) -> Client:
     """Nobody in particular, from an address of their own."""
     return Client(app)
+
+
+@pytest.fixture(scope="session")
+def lone_app() -> Flask:
+    """An application without a database behind it: what it answers must not need one."""
+    return create_app(
+        Settings(
+            is_production=False,
+            supabase_url=CLOSED,
+            supabase_key="service",
+            jwt_secret="a secret of the tests, long enough",
+            frontend_url="http://site.example",
+            cors_origins=("http://site.example",),
+            bcrypt_rounds=4,
+            log_level="CRITICAL",
+            ip_limits={**IP_LIMITS, "login": "1000000 per hour"},
+            account_limits=ACCOUNT_LIMITS,
+        )
+    )
+
+
+@pytest.fixture
+def lone(lone_app: Flask) -> Client:
+    return Client(lone_app)
 
 
 @pytest.fixture
