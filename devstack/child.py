@@ -66,7 +66,8 @@ class RealPostgrest:
             return Answer(error.status, [("Content-Type", "application/json")], error.body())
         headers = [(name, value) for name, value in request.headers.items() if name not in (*HOP_BY_HOP, "prefer")]
         headers += [("prefer", value) for value in request.prefer]
-        url = httpx.URL(path=request.path or "/", query=request.query)
+        target = (request.path or "/").encode("latin-1") + (b"?" + request.query if request.query else b"")
+        url = self._client.base_url.copy_with(raw_path=target)
         try:
             sent = self._client.build_request(request.method, url, headers=headers, content=body or None)
             answer = await self._client.send(sent, stream=True)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import jwt
 
@@ -53,7 +54,7 @@ class Storage:
 
     def _dispatch(self, request: Request) -> Answer:
         writes = request.method not in ("GET", "HEAD")
-        match request.method, *request.path.strip("/").split("/"):
+        match request.method, *(unquote(part) for part in request.path.strip("/").split("/")):
             case "GET" | "HEAD", "object", "public", bucket, *path if path:
                 return self._download(request, bucket, "/".join(path), public=True)
             case "GET" | "HEAD", "object", "info", bucket, *path if path:

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import unquote
 
 from devstack.postgrest.answers import Answer, error_answer
 from devstack.postgrest.auth import identify
@@ -177,7 +176,7 @@ def build_request(scope: Scope, prefix: str = "") -> Request:
         if key == "prefer":
             prefer.append(text)
     path = scope["raw_path"].decode("latin-1").partition("?")[0].removeprefix(prefix)
-    return Request(scope["method"], unquote(path), scope["query_string"], headers, prefer)
+    return Request(scope["method"], path, scope["query_string"], headers, prefer)
 
 
 async def read_body(request: Request, receive: Receive, limit: int) -> bytes:

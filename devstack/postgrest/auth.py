@@ -65,7 +65,8 @@ def _decode(token: str, secret: bytes) -> dict[str, Any]:
     if algorithm == "none":
         raise _refuse("PGRST301", "Wrong or unsupported encoding algorithm", "JWT is unsecured")
     signed = hmac.new(secret, f"{parts[0]}.{parts[1]}".encode(), hashlib.sha256).digest()
-    if algorithm != "HS256" or "crit" in header or not hmac.compare_digest(signed, signature):
+    foreign = algorithm != "HS256" or "crit" in header or header.get("kid") is not None
+    if foreign or not hmac.compare_digest(signed, signature):
         raise _refuse("PGRST301", "No suitable key or wrong key type", "None of the keys was able to decode the JWT")
     try:
         claims = json.loads(payload)

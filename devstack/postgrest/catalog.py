@@ -38,8 +38,9 @@ select coalesce(json_agg(json_build_object(
           and ('json'::regtype in (k.castsource, k.casttarget) or 'text'::regtype in (k.castsource, k.casttarget))),
       'description', pg_catalog.col_description(c.oid, a.attnum),
       'default', case
-         when a.attidentity = 'd' then 'nextval(' || pg_catalog.quote_literal(pg_catalog.pg_get_serial_sequence(
-              pg_catalog.format('%I.%I', n.nspname, c.relname), a.attname)) || ')'
+         when a.attidentity = 'd' then (select pg_catalog.format('nextval(%L)', s.objid::regclass)
+              from pg_catalog.pg_depend s where s.refclassid = 'pg_class'::regclass and s.deptype = 'i'
+                and s.classid = s.refclassid and s.refobjid = c.oid and s.refobjsubid = a.attnum)
          when a.attgenerated <> '' then null
          when d.adbin is null and t.typbasetype <> 0 then pg_catalog.pg_get_expr(t.typdefaultbin, 0)
          else pg_catalog.pg_get_expr(d.adbin, d.adrelid) end) order by a.attnum), '[]')

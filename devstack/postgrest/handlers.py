@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from devstack.postgrest import answers
 from devstack.postgrest.answers import Answer
@@ -33,7 +34,7 @@ from devstack.postgrest.write import (
 
 @dataclass(slots=True)
 class Request:
-    """One HTTP request; header names in lower case."""
+    """One HTTP request; the path as it was sent, header names in lower case."""
 
     method: str
     path: str
@@ -55,7 +56,7 @@ def plan_request(
     request: Request, schema: str, preferences: Preferences, catalog: Catalog, settings: Settings
 ) -> Task | Answer:
     """Plan any request but the root's; OPTIONS is answered at once. Raises ApiError for what cannot be done."""
-    match request.path.split("/")[1:]:
+    match [unquote(part) for part in request.path.split("/")[1:]]:
         case [name] if name:
             return _plan_table(request, schema, name, preferences, catalog, settings)
         case ["rpc", name]:
@@ -236,8 +237,8 @@ def _top_range(request: Request, query: Query) -> Range:
 
 def _media_type(request: Request, catalog: Catalog) -> str:
     accepted = parse_accept(request.headers.get("accept"))
-    if "application/geo+json" in accepted[:1] or catalog.media_types & {*accepted, "*/*"}:
-        raise not_supported("Media type handlers and GeoJSON are not supported")
+    if catalog.media_types & {*accepted, "*/*"}:
+        raise not_supported("Media type handlers are not supported")
     return negotiate(accepted)
 
 

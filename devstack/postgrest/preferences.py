@@ -14,7 +14,8 @@ CHOICES = {
     "handling": ("strict", "lenient"),
 }
 APPLIED_ORDER = ("resolution", "missing", "return", "count", "tx", "handling", "timezone", "max-affected")
-JSON, ARRAY_STRIPPED, CSV = "application/json", "application/vnd.pgrst.array+json;nulls=stripped", "text/csv"
+JSON, GEOJSON, CSV = "application/json", "application/geo+json", "text/csv"
+ARRAY_STRIPPED = "application/vnd.pgrst.array+json;nulls=stripped"
 OBJECT, OBJECT_STRIPPED = "application/vnd.pgrst.object+json", "application/vnd.pgrst.object+json;nulls=stripped"
 
 
@@ -98,7 +99,7 @@ def negotiate(accepted: list[str]) -> str:
     for name in accepted:
         if name == "*/*":
             return JSON
-        if name in (JSON, CSV, OBJECT, OBJECT_STRIPPED, ARRAY_STRIPPED):
+        if name in (JSON, GEOJSON, CSV, OBJECT, OBJECT_STRIPPED, ARRAY_STRIPPED):
             return name
     raise ApiError(406, "PGRST107", "None of these media types are available: " + ", ".join(accepted))
 

@@ -209,7 +209,7 @@ def _split(raw: bytes) -> list[tuple[str, str | None]]:
 
 
 def _integer(text: str) -> int | None:
-    return int(text) if re.fullmatch(r"\s*-?[0-9]{1,18}\s*", text) else None
+    return int(text) if re.fullmatch(r"\s*-?[0-9]{1,1000}\s*", text) else None
 
 
 def _limited(text: str) -> Range:

@@ -354,7 +354,11 @@ def selected_sql(node: Node, item: Selected, parameters: Parameters) -> str:
 
 def _cast_type(text: str) -> str:
     name = re.sub(r"\s+", " ", text.lower())
-    return name if name in SQL_TYPES else ident(name)
+    if name in SQL_TYPES:
+        return name
+    if " " in name:
+        raise ApiError(400, "42601", f'syntax error at or near "{name.split(" ")[1]}"')
+    return ident(name)
 
 
 def _path_label(found: Field) -> str | None:

@@ -10,7 +10,7 @@ from psycopg import pq
 from devstack.postgrest.catalog import Catalog, Function
 from devstack.postgrest.errors import ApiError
 from devstack.postgrest.pool import Connection, DatabaseError, Step
-from devstack.postgrest.preferences import ARRAY_STRIPPED, CSV, OBJECT, OBJECT_STRIPPED, Preferences
+from devstack.postgrest.preferences import ARRAY_STRIPPED, CSV, GEOJSON, OBJECT, OBJECT_STRIPPED, Preferences
 from devstack.postgrest.read import Node, Parameters, count_sql, ident, read_sql
 from devstack.postgrest.settings import Settings
 
@@ -23,6 +23,10 @@ CSV_BODY = (
     "(SELECT coalesce(string_agg(k, ','), '') FROM (SELECT json_object_keys(row_to_json(h)) AS k"
     " FROM (SELECT * FROM pgrst_source LIMIT 1) h) s) || E'\\n' || coalesce(string_agg("
     "substring(_postgrest_t::text, 2, length(_postgrest_t::text) - 2), E'\\n'), '')"
+)
+GEOJSON_BODY = (
+    "json_build_object('type', 'FeatureCollection',"
+    " 'features', coalesce(json_agg(ST_AsGeoJSON(_postgrest_t)::json), '[]'))"
 )
 
 
@@ -78,6 +82,8 @@ def body_expression(media_type: str, function: Function | None = None) -> str:
     """Return the aggregate that makes the whole body of the rows `_postgrest_t`."""
     if media_type == CSV:
         return CSV_BODY
+    if media_type == GEOJSON:  # which needs PostGIS; without it Postgres says so
+        return GEOJSON_BODY
     rows, single = "_postgrest_t", media_type in (OBJECT, OBJECT_STRIPPED)
     if function and function.is_scalar and not (single and function.returns_set):
         rows = "_postgrest_t.pgrst_scalar"
