@@ -151,8 +151,7 @@ begin
   end loop;
   -- Both tables are older than this one, so their columns waited for it.
   foreach v_table in array array['bookings', 'transactions'] loop
-    if to_regclass('public.' || v_table) is not null
-      and not exists (select from pg_constraint where conname = v_table || '_customer_id_fkey') then
+    if not exists (select from pg_constraint where conname = v_table || '_customer_id_fkey') then
       execute format(
         'alter table public.%I add constraint %I foreign key (customer_id) references public.customers (id) on delete set null',
         v_table, v_table || '_customer_id_fkey'

@@ -64,14 +64,9 @@ create trigger tg_bookings__update_customer_stats
   after insert or delete or update of customer_id, status on public.bookings
   for each row execute function public.tg_update_customer_stats();
 
-do $$
-begin
-  if to_regclass('public.transactions') is not null then
-    drop trigger if exists tg_transactions__update_customer_stats on public.transactions;
-    create trigger tg_transactions__update_customer_stats
-      after insert or delete or update of customer_id, status, amount, amount_refunded, currency on public.transactions
-      for each row execute function public.tg_update_customer_stats();
-  end if;
-end $$;
+drop trigger if exists tg_transactions__update_customer_stats on public.transactions;
+create trigger tg_transactions__update_customer_stats
+  after insert or delete or update of customer_id, status, amount, amount_refunded, currency on public.transactions
+  for each row execute function public.tg_update_customer_stats();
 
 notify pgrst, 'reload schema';

@@ -2,12 +2,7 @@
 drop policy if exists bookings_select_customer on public.bookings;
 drop policy if exists packages_select_customer on public.packages;
 alter table public.bookings drop constraint if exists bookings_customer_id_fkey;
-do $$
-begin
-  if to_regclass('public.transactions') is not null then
-    alter table public.transactions drop constraint if exists transactions_customer_id_fkey;
-  end if;
-end $$;
+alter table public.transactions drop constraint if exists transactions_customer_id_fkey;
 update public.bookings set customer_id = null where customer_id is not null;
 drop table if exists public.customer_preferences, public.customer_addresses, public.password_reset_tokens,
   public.email_verification_tokens, public.customer_sessions, public.customers;
