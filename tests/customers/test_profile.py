@@ -1,0 +1,115 @@
+import pytest
+
+from tests.factories import PASSWORD, make_booking, unique_email
+
+DELETED = {"message": "Account deleted successfully"}
+
+
+def test_update_changes_what_is_sent_and_nothing_that_is_not_the_customers_to_change(customer, events):
+    path = f"/api/customers/{customer.id}"
+    forbidden = {"status": "suspended", "loyalty_points": 999, "email": "x@example.com", "verified_at": None, "id": 1}
+    sent = {"name": "Ada Lovelace", "phone": "+44 20", "avatar": "https://img.example/a.png", "address": "1 St\nLondon"}
+    changed = customer.api.put(path, {**sent, **forbidden})["customer"]
+    assert {key: changed[key] for key in sent} == sent
+    assert (changed["status"], changed["loyalty_points"], changed["email"]) == ("active", 0, customer.email)
+    assert customer.api.put(path, {"phone": ""})["customer"] == {**changed, "phone": None}
+    assert customer.api.get("/api/customers/me")["customer"]["phone"] is None
+    assert events(customer.id)["profile_updated"] == 2
+
+
+def test_update_needs_something_to_update(customer):
+    for body in ({}, {"status": "active"}):
+        answer = customer.api.put(f"/api/customers/{customer.id}", body, expect=400)
+        assert (answer["error"], answer["code"]) == ("No fields to update", "validation_failed")
+    bad = {"name": None, "phone": 5, "avatar": "x" * 2001, "address": {"street": "x"}}
+    assert set(customer.api.put(f"/api/customers/{customer.id}", bad, expect=400)["details"]) == set(bad)
+
+
+def test_everybody_sees_four_things_of_a_customer(api, customer):
+    public = api.get(f"/api/customers/{customer.id}")
+    verified_at = public["customer"]["verified_at"]
+    assert public == {"customer": {"id": customer.id, "name": "Ada Byron", "avatar": None, "verified_at": verified_at}}
+    for unknown in ("00000000-0000-4000-8000-000000000000", "17", "me2", "%00", "' or 1=1"):
+        assert api.get(f"/api/customers/{unknown}", expect=404)["error"] == "Customer not found"
+
+
+def test_delete_erases_the_person_keeps_the_money_and_frees_the_address(api, db, customer, events):
+    booking = make_booking(
+        db, email=customer.email, customer_id=customer.id, phone="+44", message="hi", special_requests="vegan"
+    )
+    guest = make_booking(db, email=customer.email.upper())
+    foreign = make_booking(db, name="Someone Else")
+    payment = "insert into transactions (booking_id, customer_id, amount, currency) values (%s, %s, 29999, 'usd')"
+    db.execute(payment, [booking, customer.id])
+    address = {"label": "Home", "street": "1 Main", "city": "Oslo", "country": "NO"}
+    customer.api.post(f"/api/customers/{customer.id}/addresses", address, expect=201)
+
+    assert customer.api.delete(f"/api/customers/{customer.id}", {"password": PASSWORD}) == DELETED
+    assert customer.api.last.headers["Set-Cookie"].startswith("jklg_customer=;")
+
+    customer.api.get("/api/customers/me", expect=401)
+    customer.api.delete(f"/api/customers/{customer.id}", {"password": PASSWORD}, expect=401)
+    api.get(f"/api/customers/{customer.id}", expect=404)
+    kept = "select name, email, phone, message, special_requests, amount from bookings where id = %s"
+    for erased in (booking, guest):
+        row = db.execute(kept, [erased]).fetchone()
+        assert row[:5] == ("Deleted customer", "deleted@example.invalid", None, None, None) and float(row[5]) == 299.99
+    assert db.execute(kept, [foreign]).fetchone()[0] == "Someone Else"
+    assert db.execute("select amount from transactions where customer_id = %s", [customer.id]).fetchone() == (29999,)
+    assert events(customer.id)["deleted"] == 1
+    for table in ("customer_sessions", "customer_addresses", "customer_preferences", "email_outbox"):
+        assert db.execute(f"select from {table} where customer_id = %s", [customer.id]).fetchall() == []
+    again = {"email": customer.email, "password": PASSWORD, "name": "Ada Again"}
+    assert api.post("/api/customers/register", again, expect=201)["customerId"] != customer.id
+
+
+def test_nothing_of_a_deleted_person_is_left_in_any_table(api, db, customer, link):
+    marks = {"name": "Zaphod Marked", "phone": "+99 123", "avatar": "https://mark.example", "address": "Marked 42"}
+    customer.api.put(f"/api/customers/{customer.id}", marks)
+    make_booking(db, customer_id=customer.id, name=marks["name"], email=customer.email, phone=marks["phone"])
+    api.post("/api/customers/forgot-password", {"email": customer.email})
+    api.post("/api/customers/login", {"email": customer.email, "password": "wrong"}, expect=401)
+    customer.api.delete(f"/api/customers/{customer.id}", {"password": PASSWORD})
+    tables = db.execute("select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'")
+    for (table,) in tables.fetchall():
+        rows = " ".join(str(row) for row in db.execute(f'select to_jsonb(t) from "{table}" t').fetchall())
+        assert not any(mark in rows for mark in (*marks.values(), customer.email)), table
+
+
+def test_delete_needs_the_password(customer, events):
+    path = f"/api/customers/{customer.id}"
+    answer = customer.api.delete(path, {"password": "not this one"}, expect=401)
+    assert answer == {"error": "Invalid password", "code": "invalid_password"}
+    assert customer.api.delete(path, expect=400)["details"] == {"password": "Is required."}
+    assert events(customer.id)["wrong_password"] == 1
+    customer.api.get("/api/customers/me")
+
+
+def test_an_unproven_address_gives_no_hold_over_bookings_made_with_it(api, db):
+    victim = unique_email("victim")
+    booking = make_booking(db, name="The Victim", email=victim)
+    squatter = api.post("/api/customers/register", {"email": victim, "password": PASSWORD, "name": "S"}, expect=201)
+    api.signed_in(squatter["token"]).delete(f"/api/customers/{squatter['customerId']}", {"password": PASSWORD})
+    assert db.execute("select name from bookings where id = %s", [booking]).fetchone() == ("The Victim",)
+
+
+@pytest.mark.parametrize("currency, amount, spent, points", [("usd", 29999, 299.99, 29), ("jpy", 29999, 29999, 2999)])
+def test_totals_and_points_follow_payments_and_refunds(db, customer, currency, amount, spent, points):
+    booking = make_booking(db, customer_id=customer.id, currency=currency)
+    (paid,) = db.execute(
+        "insert into transactions (booking_id, customer_id, amount, currency, status, completed_at)"
+        " values (%s, %s, %s, %s, 'completed', now()) returning id",
+        [booking, customer.id, amount, currency],
+    ).fetchone()
+
+    def totals() -> tuple[float, int, int]:
+        me = customer.api.get("/api/customers/me")["customer"]
+        return me["total_spent"], me["loyalty_points"], me["total_bookings"]
+
+    assert totals() == (spent, points, 1)
+    db.execute("update transactions set amount_refunded = %s where id = %s", [amount - 1000, paid])
+    assert totals() == ((10.0, 1, 1) if currency == "usd" else (1000.0, 100, 1))
+    db.execute("update transactions set amount_refunded = amount, status = 'refunded' where id = %s", [paid])
+    assert totals() == (0.0, 0, 1)
+    db.execute("update bookings set status = 'Cancelled' where id = %s", [booking])
+    assert totals() == (0.0, 0, 0)

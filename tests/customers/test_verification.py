@@ -1,0 +1,110 @@
+from tests.factories import make_booking, unique_email
+
+VERIFY = "/api/customers/verify-email"
+RESEND = "/api/customers/resend-verification"
+
+
+def test_verify_activates_the_account_and_a_second_click_says_so(api, newcomer, link, events):
+    clicked = link(newcomer["email"])
+    answer = api.post(VERIFY, clicked)
+    assert answer["message"] == "Email verified successfully"
+    assert answer["customer"]["status"] == "active" and answer["customer"]["verified_at"]
+    assert api.post(VERIFY, clicked) == {"message": "Email is already verified"}
+    assert events(newcomer["customerId"]) == {"registered": 1, "verified": 1}
+
+
+def test_of_fifty_clicks_on_one_link_one_verifies(newcomer, link, race, events):
+    answers = race(50, "POST", VERIFY, link(newcomer["email"]))
+    assert {status for status, _ in answers} == {200}
+    assert [body["message"] for _, body in answers].count("Email verified successfully") == 1
+    assert events(newcomer["customerId"])["verified"] == 1
+
+
+def test_verify_refuses_wrong_expired_and_superseded_links(api, db, newcomer, link):
+    expired = link(newcomer["email"], ttl=0)
+    assert api.post(VERIFY, expired, expect=400)["code"] == "token_expired"
+    older = link(newcomer["email"])
+    api.post(RESEND, {"email": newcomer["email"]})
+    newer = link(newcomer["email"])
+    assert api.post(VERIFY, older, expect=400) == {
+        "error": "A newer link was sent to you. Please use that one.",
+        "code": "token_superseded",
+    }
+    wrong = {"customerId": newer["customerId"], "token": "guess"}
+    assert api.post(VERIFY, wrong, expect=400) == {"error": "This link is not valid.", "code": "token_invalid"}
+    stranger = {"customerId": "00000000-0000-4000-8000-000000000000", "token": newer["token"]}
+    assert api.post(VERIFY, stranger, expect=400)["code"] == "token_invalid"
+    api.post(VERIFY, newer)
+    assert api.post(VERIFY, wrong, expect=400)["code"] == "token_invalid"
+
+
+def test_expiry_is_decided_by_the_database_to_the_second(api, db, newcomer, link):
+    clicked = link(newcomer["email"])
+    set_expiry = "update email_verification_tokens set expires_at = now() + %s::interval where customer_id = %s"
+    db.execute(set_expiry, ["-1 second", newcomer["customerId"]])
+    assert api.post(VERIFY, clicked, expect=400)["code"] == "token_expired"
+    db.execute(set_expiry, ["5 seconds", newcomer["customerId"]])
+    api.post(VERIFY, clicked)
+
+
+def test_both_links_of_a_mail_that_was_sent_twice_work_until_one_is_used(api, newcomer, link):
+    first, second = link(newcomer["email"]), link(newcomer["email"])
+    api.post(VERIFY, first)
+    assert api.post(VERIFY, second) == {"message": "Email is already verified"}
+
+
+def test_a_link_is_not_minted_for_a_mail_without_purpose(api, newcomer, link):
+    api.post(VERIFY, link(newcomer["email"]))
+    assert "customerId" not in link(newcomer["email"])
+
+
+def test_verify_refuses_bad_input(api):
+    answer = api.post(VERIFY, {"customerId": 7}, expect=400)
+    assert answer["details"] == {"customerId": "Is not a valid id.", "token": "Is required."}
+
+
+def test_reading_the_link_changes_nothing(api, newcomer, link):
+    clicked = link(newcomer["email"])
+    for _ in range(10):
+        api.get(VERIFY, query_string=clicked, expect=404)
+        assert api.http.head(VERIFY, query_string=clicked).status_code == 404
+    api.post(VERIFY, clicked)
+
+
+def test_guest_bookings_become_the_customers_once_the_address_is_proven(api, db, newcomer, link):
+    mine = make_booking(db, email=newcomer["email"].upper())
+    other = make_booking(db, email=unique_email("other"))
+    taken = make_booking(db, email=newcomer["email"], customer_id=None)
+    me = api.signed_in(newcomer["token"])
+    mine_path = f"/api/customers/{newcomer['customerId']}/bookings"
+    assert me.get(mine_path)["bookings"] == []
+    customer = api.post(VERIFY, link(newcomer["email"]))["customer"]
+    assert customer["total_bookings"] == 2
+    assert {booking["id"] for booking in me.get(mine_path)["bookings"]} == {mine, taken}
+    me.get(f"{mine_path}/{other}", expect=404)
+
+
+def test_resend_answers_the_same_for_every_address(api, customer, newcomer):
+    answers = []
+    for email in (unique_email("nobody"), customer.email, newcomer["email"]):
+        body = api.post(RESEND, {"email": email})
+        headers = {k: v for k, v in api.last.headers if k != "X-Request-Id"}
+        answers.append((body, headers))
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0][0] == {"message": "If this address is waiting to be verified, a new link is on its way."}
+
+
+def test_resend_mails_only_whom_it_helps(api, db, customer, newcomer):
+    count = "select count(*) from email_outbox where recipient = %s and template = 'email-verification'"
+    api.post(RESEND, {"email": customer.email})
+    api.post(RESEND, {"email": newcomer["email"]})
+    assert db.execute(count, [customer.email]).fetchone() == (1,)
+    assert db.execute(count, [newcomer["email"]]).fetchone() == (2,)
+
+
+def test_resend_is_limited_by_address_known_or_not(api, newcomer):
+    for email in (newcomer["email"], unique_email("nobody")):
+        api.post(RESEND, {"email": email})
+        answer = api.post(RESEND, {"email": email.upper()}, expect=429)
+        assert answer == {"error": "Too many attempts. Please try again later.", "code": "too_many_attempts"}
+        assert 1 <= int(api.last.headers["Retry-After"]) <= 60
