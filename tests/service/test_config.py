@@ -1,8 +1,12 @@
 """Settings: read once, and told in one list when they will not do."""
 
+import os
+import re
+from pathlib import Path
+
 import pytest
 
-from service.config import EXAMPLE_JWT_SECRET, ConfigurationError, Settings
+from service.config import ACCOUNT_LIMITS, EXAMPLE_JWT_SECRET, IP_LIMITS, ConfigurationError, Settings
 
 GOOD = {"SUPABASE_URL": "https://x.supabase.co", "SUPABASE_SERVICE_ROLE_KEY": "key", "JWT_SECRET": "s" * 32}
 
@@ -10,7 +14,6 @@ GOOD = {"SUPABASE_URL": "https://x.supabase.co", "SUPABASE_SERVICE_ROLE_KEY": "k
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch):
     """Puts exactly these variables in place."""
-    import os
 
     def put(**variables: str) -> None:
         for name in list(os.environ):
@@ -67,17 +70,14 @@ def test_lists_are_split_and_cors_defaults_to_the_site(environment):
 
 def test_the_example_file_names_every_variable():
     """What the code reads stands in .env.example, and the other way round."""
-    import re
-    from pathlib import Path
-
     project = Path(__file__).parents[2]
     code = "".join((project / name).read_text() for name in ("service/config.py", "gunicorn.conf.py"))
     read = set(re.findall(r'["\']([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT|HOST)["\']', code)) - {"INFO"}
-    from service.config import ACCOUNT_LIMITS, IP_LIMITS
-
     read |= {f"LIMIT_{name.upper()}" for name in (*IP_LIMITS, *ACCOUNT_LIMITS)}
     example = (project / ".env.example").read_text()
     told = set(re.findall(r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT|HOST)\b", example))
     assert read - told == set()
+    for name, limit in {**IP_LIMITS, **ACCOUNT_LIMITS}.items():
+        assert f"# LIMIT_{name.upper()}={limit}\n" in example
     set_there = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", example, re.M))
     assert set_there - read == set()
