@@ -55,8 +55,8 @@ def run() -> int:
         print(error, file=sys.stderr)
         return 1
     try:
-        stack.serve()
         _write_environment(stack)
+        stack.serve()
         urls = {name: stack.url(name) for name in ("service", "api", "stripe", "mailbox")}
         print(BANNER.format(**urls, logs=os.path.relpath(DIRECTORY)), flush=True)
         while not ended.wait(1):

@@ -1,9 +1,9 @@
 """`make demo`: one whole journey, from the registration to the refund, as plain HTTP against a running stack."""
 
-import json
 import os
 import sys
 import time
+from contextlib import closing
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +14,7 @@ from devstack.mailbox import Mailbox
 from devstack.stack import DIRECTORY, HOST, PORTS
 
 IS_TERMINAL = sys.stdout.isatty()
+SECRETS = ("password", "token", "clientSecret")
 STAFF = {"email": "admin@jklg.example", "password": "travel-demo-2026"}
 
 
@@ -30,6 +31,10 @@ class Journey:
         self.mailbox = Mailbox(mailbox)
         self.step = 0
 
+    def close(self) -> None:
+        self.http.close()
+        self.mailbox.close()
+
     def say(self, sentence: str) -> None:
         self.step += 1
         print(f"\n{_style('1', f'{self.step}. {sentence}')}")
@@ -37,12 +42,15 @@ class Journey:
     def call(self, method: str, path: str, body: Any = None, *, token: str | None = None, expect: int = 200) -> Any:
         """One call of the service, shown with its answer; the decoded answer comes back."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        print(f"   {_style('36', method)} {path}  {_brief(body) if body else ''}")
+        print(f"\n   {_style('36', method)} {path}")
+        if body:
+            _show(body)
         started = time.perf_counter()
         answer = self.http.request(method, self.service + path, json=body, headers=headers)
         took = (time.perf_counter() - started) * 1000
         colour = "32" if answer.is_success else "31"
-        print(f"   {_style(colour, str(answer.status_code))} in {took:.0f} ms  {_brief(answer.json())}")
+        print(f"   {_style(colour, str(answer.status_code))} in {took:.0f} ms")
+        _show(answer.json())
         if answer.status_code != expect:
             raise DemoError(f"{method} {path} answered {answer.status_code}, not {expect}: {answer.text}")
         return answer.json()
@@ -53,13 +61,14 @@ class Journey:
             letter = self.mailbox.wait_for(to, subject)
         except TimeoutError as error:
             raise DemoError(str(error)) from error
-        print(f"   {_style('35', 'mail')} to {to}: {letter['subject']}")
+        print(f"\n   {_style('35', 'mail')} to {to}\n       {letter['subject']}")
         return letter
 
     def pay(self, client_secret: str) -> None:
         """What Stripe.js does in the browser: the card goes to Stripe, never to the service."""
         intent = client_secret.split("_secret_")[0]
-        print(f"   {_style('36', 'POST')} Stripe /v1/payment_intents/{intent}/confirm  a 4242 test card")
+        address = f"/v1/payment_intents/{intent}/confirm"
+        print(f"\n   {_style('36', 'POST')} to Stripe {address}, with the card 4242 4242 4242 4242")
         form = {
             "client_secret": client_secret,
             "payment_method_data[type]": "card",
@@ -68,8 +77,9 @@ class Journey:
             "payment_method_data[card][exp_year]": "2034",
             "payment_method_data[card][cvc]": "123",
         }
-        address = f"{self.stripe}/v1/payment_intents/{intent}/confirm"
-        answer = self.http.post(address, data=form, headers={"Authorization": f"Bearer {self.stripe_key}"})
+        answer = self.http.post(
+            self.stripe + address, data=form, headers={"Authorization": f"Bearer {self.stripe_key}"}
+        )
         print(f"   {_style('32', str(answer.status_code))} {answer.json().get('status')}")
         if not answer.is_success:
             raise DemoError(f"Stripe refused the card: {answer.text}")
@@ -134,7 +144,8 @@ def main() -> int:
     urls = {name: f"http://{HOST}:{os.environ.get(variable, default)}" for name, (variable, default) in PORTS.items()}
     key = dotenv_values(DIRECTORY / "env").get("STRIPE_PUBLISHABLE_KEY") or ""
     try:
-        travel(Journey(urls["service"], urls["stripe"], urls["mailbox"], key))
+        with closing(Journey(urls["service"], urls["stripe"], urls["mailbox"], key)) as journey:
+            travel(journey)
     except httpx.ConnectError:
         print("Nothing answers: is `make run` running in another terminal?", file=sys.stderr)
         return 1
@@ -145,20 +156,23 @@ def main() -> int:
     return 0
 
 
-def _brief(value: Any) -> str:
-    """JSON on one line, long texts and lists shortened, passwords and tokens not shown."""
-    text = json.dumps(_shortened(value), ensure_ascii=False)
-    return text if len(text) <= 420 else text[:417] + "…"
+def _show(value: Any) -> None:
+    """A JSON answer as lines a person reads: what is null left out, long texts cut, secrets not shown."""
+    for key, found in (value if isinstance(value, dict) else {"": value}).items():
+        if found is not None:
+            print(f"       {_style('2', key.ljust(20))} {_brief(found, key)}")
 
 
-def _shortened(value: Any, key: str = "") -> Any:
-    if isinstance(value, dict):
-        return {k: _shortened(v, k) for k, v in value.items()}
+def _brief(value: Any, key: str = "") -> str:
+    """A value on one line."""
     if isinstance(value, list):
-        return [_shortened(v) for v in value[:3]] + (["…"] if len(value) > 3 else [])
-    if isinstance(value, str) and (key in ("password", "token", "clientSecret") or len(value) > 60):
-        return value[:12] + "…"
-    return value
+        text = "; ".join(_brief(item) for item in value[:2]) + ("; …" if len(value) > 2 else "")
+    elif isinstance(value, dict):
+        text = ", ".join(f"{k} {_brief(v, k)}" for k, v in value.items() if v is not None)
+    else:
+        text = str(value)
+    limit = 12 if key in SECRETS else 110
+    return text if len(text) <= limit else text[:limit] + "…"
 
 
 def _style(code: str, text: str) -> str:

@@ -17,7 +17,8 @@ import jwt
 
 from devstack.postgres import PROJECT, SEED, Postgres
 
-DIRECTORY = PROJECT / ".devstack" / "run"  # of `make run`
+# Where `make run` keeps its data.
+DIRECTORY = Path(os.environ.get("DEVSTACK_DIRECTORY", PROJECT / ".devstack" / "run")).resolve()
 HOST = "127.0.0.1"
 # What runs where in `make run`, and the variable that moves it.
 PORTS = {

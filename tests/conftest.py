@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 from devstack.mailbox import Mailbox
-from devstack.postgres import PROJECT
+from devstack.postgres import PROJECT, SEED
 from devstack.stack import Stack, free_ports
 from service import create_app
 from service.config import ACCOUNT_LIMITS, IP_LIMITS, Settings
@@ -20,16 +20,24 @@ from service.mail.worker import Worker
 from tests.client import Client
 from tests.factories import Customer, Staff, make_customer, make_staff
 
+DIRECTORY = PROJECT / ".devstack" / f"test-{os.getpid()}"
 CLOSED = "http://127.0.0.1:9"  # nobody listens on the discard port
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """Postgres, Supabase's API, Stripe and the mailbox, on a database and ports of their own."""
-    directory = PROJECT / ".devstack" / f"test-{os.getpid()}"
-    with Stack(directory, free_ports()) as running:
+    with Stack(DIRECTORY / "stack", free_ports()) as running:
         yield running
-    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Stack]:
+    """Another one with its seed, gunicorn and the worker: for what only real processes show."""
+    with Stack(DIRECTORY / "served", free_ports()) as running:
+        running.postgres.execute(SEED.read_text())
+        running.serve()
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -122,6 +130,10 @@ def deliver(app: Flask) -> Callable[[], None]:
 
 def pytest_sessionstart() -> None:
     """Sweep away what killed runs left behind."""
-    for left in (PROJECT / ".devstack").glob("test-*"):
+    for left in DIRECTORY.parent.glob("test-*"):
         if not Path(f"/proc/{left.name.removeprefix('test-')}").exists():
             shutil.rmtree(left, ignore_errors=True)
+
+
+def pytest_sessionfinish() -> None:
+    shutil.rmtree(DIRECTORY, ignore_errors=True)
