@@ -30,7 +30,7 @@ test: lint ## Check the style, then run every test
 	@$(PYTHON) -m pytest
 
 proof: $(READY) ## Prove the big promises: crashes, races and histories by the thousand (long)
-	@$(PYTHON) -m pytest -m proof tests/proof
+	@$(PYTHON) -m pytest -s -m proof tests/proof
 
 lint: $(READY) ## Check the style
 	@$(PYTHON) -m ruff check --quiet .
