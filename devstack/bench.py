@@ -130,7 +130,7 @@ class Bench:
         }
         account = f"/api/customers/{first['id']}"
         yield "health", lambda n: [Request("GET", "/api/health")]
-        yield "packages", lambda n: [Request("GET", "/api/bookings/" + self.booking_id)]
+        yield "public booking", lambda n: [Request("GET", "/api/bookings/" + self.booking_id)]
         yield "register", lambda n: [Request("POST", "/api/customers/register", json_body, register)]
         yield "login", lambda n: [Request("POST", "/api/customers/login", json_body, self._login(n))]
         yield "me", lambda n: [Request("GET", "/api/customers/me", signed_in)]

@@ -39,14 +39,13 @@ def get_readiness() -> Response:
 
     200, or 503 with what is not ready. `notes` tell what is left out by choice.
     """
-    problems, notes = {}, _notes()
-    try:
-        problems = _problems(rpc("readiness"))
-    except Unavailable:
-        problems["database"] = "out of reach"
-    except ServiceError:
-        problems["schema"] = "the migrations in supabase/migrations are not applied"
-    body = {"status": "not ready" if problems else "ready", "problems": problems, "notes": notes, "timestamp": _now()}
+    problems = find_problems()
+    body = {
+        "status": "not ready" if problems else "ready",
+        "problems": problems,
+        "notes": _notes(),
+        "timestamp": _now(),
+    }
     response = jsonify(body)
     response.status_code = 503 if problems else 200
     return response
@@ -67,8 +66,14 @@ def get_email_status() -> dict[str, Any]:
     return {"status": "running" if is_running else "stopped", "timestamp": _now()}
 
 
-def _problems(found: dict[str, Any]) -> dict[str, str]:
-    """What is wrong with the schema, the outbox and the inbox of payments."""
+def find_problems() -> dict[str, str]:
+    """What is wrong with the database, the schema, the outbox and the inbox of payments: name to sentence."""
+    try:
+        found = rpc("readiness")
+    except Unavailable:
+        return {"database": "out of reach"}
+    except ServiceError:
+        return {"schema": "the migrations in supabase/migrations are not applied"}
     mail, payments = found["mail"], found["payments"]
     problems = {}
     if found["schema_version"] != SCHEMA_VERSION:

@@ -53,10 +53,22 @@ def settings_for(stack: Stack) -> Callable[..., Settings]:
 
 
 @pytest.fixture(scope="session")
-def app(settings_for: Callable[..., Settings]) -> Iterator[Flask]:
-    app = create_app(settings_for())
-    yield app
-    app.extensions["supabase"].postgrest.session.close()
+def app_with(settings_for: Callable[..., Settings]) -> Iterator[Callable[..., Flask]]:
+    """Makes applications with other settings; keywords as for ``settings_for``."""
+    made = []
+
+    def make(**changes: str | None) -> Flask:
+        made.append(create_app(settings_for(**changes)))
+        return made[-1]
+
+    yield make
+    for app in made:
+        app.extensions["supabase"].postgrest.session.close()
+
+
+@pytest.fixture(scope="session")
+def app(app_with: Callable[..., Flask]) -> Flask:
+    return app_with()
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@
 import pytest
 from flask import Flask
 
-from service import create_app, guards
-from service.config import Settings
+from service import guards
 from tests.client import Client
 from tests.factories import Customer
 
@@ -76,8 +75,8 @@ def test_by_cookie_only_our_own_pages_change_anything(
     )
 
 
-def test_the_cookie_is_secure_in_production(settings_for):
-    app = create_app(settings_for(APP_ENV="production", BCRYPT_ROUNDS="10"))
+def test_the_cookie_is_secure_in_production(app_with):
+    app = app_with(APP_ENV="production", BCRYPT_ROUNDS="10")
     with app.test_request_context():
         response = app.make_response("")
         guards.set_session_cookie(response, "staff", "token")
@@ -97,12 +96,11 @@ def test_a_view_without_a_guard_stops_the_start(app: Flask):
     guards.require_everywhere(app)
 
 
-def test_the_address_is_the_clients_behind_so_many_proxies(settings_for):
+def test_the_address_is_the_clients_behind_so_many_proxies(app_with):
     """X-Forwarded-For counts as far as proxies of ours wrote it, and not at all without one."""
     given = {"X-Forwarded-For": "6.6.6.6, 203.0.113.7"}
     for hops, seen in (("0", "127.0.0.1"), ("1", "203.0.113.7")):
-        settings: Settings = settings_for(PROXY_HOPS=hops)
-        app = create_app(settings)
+        app = app_with(PROXY_HOPS=hops)
         found = []
         app.before_request(lambda found=found: found.append(guards.request_info()["ip"]))
         app.test_client().get("/api/health", headers=given)
