@@ -10,8 +10,6 @@ import psycopg
 import pytest
 from flask import Flask
 
-from service import create_app
-from service.config import Settings
 from service.credentials import new_token
 from tests.client import Client
 from tests.factories import PASSWORD, unique_email
@@ -39,17 +37,9 @@ def newcomer(api: Client) -> dict[str, str]:
 
 
 @pytest.fixture
-def client_with(settings_for: Callable[..., Settings]) -> Iterator[Callable[..., Client]]:
+def client_with(app_with: Callable[..., Flask]) -> Callable[..., Client]:
     """A client of an application with other settings: ``client_with(LIMIT_LOGIN="3 per hour")``."""
-    made: list[Flask] = []
-
-    def make(**environment: str) -> Client:
-        made.append(create_app(settings_for(**environment)))
-        return Client(made[-1])
-
-    yield make
-    for app in made:
-        app.extensions["supabase"].postgrest.session.close()
+    return lambda **environment: Client(app_with(**environment))
 
 
 @pytest.fixture
