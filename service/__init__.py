@@ -46,10 +46,21 @@ def create_app(settings: Settings | None = None) -> Flask:
 
 def _register_blueprints(app: Flask, documented: api.Api) -> None:
     """The packages, one per route file of the original backend."""
-    from service import auth, bookings, customers, destinations, gallery, packages, payments, testimonials, users
+    from service import (
+        auth,
+        bookings,
+        customers,
+        destinations,
+        gallery,
+        packages,
+        payments,
+        settings,
+        testimonials,
+        users,
+    )
 
     content = (destinations, packages, gallery, testimonials)
-    for package in (customers, payments, auth, users, bookings, *content):
+    for package in (customers, payments, auth, users, bookings, *content, settings):
         documented.register_blueprint(package.blueprint)
     app.register_blueprint(auth.invitation.page_blueprint)
     # Half of the site's calls leave out /api.

@@ -67,7 +67,11 @@ class Content:
         return run(table(self.name).select("*").order("id", desc=True))
 
     def get(self, row_id: str) -> dict[str, Any]:
-        return self._only(run(table(self.name).select("*").eq("id", self._key(row_id))))
+        key = self._key(row_id)
+        try:
+            return self._only(run(table(self.name).select("*").eq("id", key)))
+        except NotFound:  # also where the id has another form than the table's
+            raise NotFound(f"{self.noun} not found") from None
 
     def create(self, values: dict[str, Any]) -> dict[str, Any]:
         return run(table(self.name).insert(values))[0]

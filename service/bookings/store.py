@@ -7,7 +7,6 @@ from service.database import rpc, run, table
 from service.errors import NotFound
 from service.limits import account_limits
 
-PUBLIC_COLUMNS = "id, packageName, destination, startDate, endDate, totalPrice, guests, status, paymentStatus, currency"
 MAX_ROWS = 1000  # what Supabase answers at most
 
 
@@ -27,11 +26,11 @@ def create_booking(values: dict[str, Any], customer_id: str | None, ip: str | No
 
 
 def get_summary(booking_id: str) -> dict[str, Any]:
-    """A booking in the API's shape, no personal data. Raises ``NotFound``."""
-    rows = run(table("booking_summaries").select(PUBLIC_COLUMNS).eq("id", booking_id))
-    if not rows:
+    """A booking in the API's shape. Raises ``NotFound``."""
+    booking = rpc("get_booking_summary", p_booking_id=booking_id)
+    if booking is None:
         raise NotFound("Booking not found", code="booking_not_found")
-    return rows[0]
+    return booking
 
 
 def list_bookings(page: int, limit: int | None) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@
 --   "permissions": ["bookings_view", …]}.
 -- Tables: policies and grants on bookings, packages, itineraries, destinations, gallery, testimonials, faqs, blog_posts,
 --   support_tickets, ticket_messages, site_settings, admin_users, email_history.
--- Functions: staff_can, holds_secret, tg_guard_staff_columns, tg_bookings__note_payment.
+-- Functions: staff_can, tg_guard_staff_columns, tg_bookings__note_payment.
 -- SECURITY DEFINER functions: staff_can, because it looks at the session, and staff may not see sessions;
 --   tg_bookings__note_payment, because it writes transactions, which staff may not.
 -- Roll back: supabase/rollbacks/20251027000002_add_staff_policies.sql
@@ -41,15 +41,8 @@ comment on function public.staff_can is
 revoke all on function public.staff_can from public, anon, authenticated;
 grant execute on function public.staff_can to staff;
 
-create or replace function public.holds_secret(p_key text, p_value jsonb)
-returns boolean
-language sql immutable security invoker set search_path = ''
-as $$
-  select p_key = 'smtp_config' or p_value::text ~* '"[^"]*(password|secret|token|api_?key)[^"]*"\s*:';
-$$;
-comment on function public.holds_secret is 'Whether a setting is one that only /api/settings may show, masked.';
-revoke all on function public.holds_secret from public, anon, authenticated;
-grant execute on function public.holds_secret to staff, service_role;
+-- Settings with secrets are for /api/settings alone, which masks them; the policies below ask this.
+grant execute on function public.holds_secret, public.mask_secrets, public.is_secret_name to staff;
 
 -- Row-level security says who may change a row; some columns of it take more than that. The argument maps columns to the
 -- permission that changing them takes, "*" to the one for all others; no staff has the permission "nobody".

@@ -1,5 +1,5 @@
 -- Purpose: bookings as visitors make them and staff manages them.
--- Tables: bookings. Functions: create_booking, update_booking, update_booking_payment, delete_booking,
+-- Tables: bookings. Functions: create_booking, get_booking_summary, update_booking, update_booking_payment, delete_booking,
 --   delete_bookings.
 -- SECURITY DEFINER functions: none.
 -- Roll back: supabase/rollbacks/20251027000004_add_booking_functions.sql
@@ -42,6 +42,16 @@ comment on function public.create_booking is
   'special_requests}, as the customer or, with null, as a guest; the booking as the API answers it. PT400, PT404, PT429.';
 revoke all on function public.create_booking from public, anon, authenticated;
 grant execute on function public.create_booking to service_role;
+
+create or replace function public.get_booking_summary(p_booking_id text)
+returns jsonb
+language sql stable security invoker set search_path = ''
+as $$
+  select to_jsonb(s) from public.booking_summaries s where s.id = public.to_booking_key(p_booking_id);
+$$;
+comment on function public.get_booking_summary is 'A booking as the API answers it, or null.';
+revoke all on function public.get_booking_summary from public, anon, authenticated;
+grant execute on function public.get_booking_summary to service_role;
 
 create or replace function public.update_booking(p_booking_id text, p_changes jsonb, p_changed_by text)
 returns jsonb

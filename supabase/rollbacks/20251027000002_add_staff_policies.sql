@@ -22,6 +22,7 @@ begin
   revoke all on all tables in schema public from staff;
   revoke all on all sequences in schema public from staff;
   revoke all on schema public from staff;
+  revoke all on function public.holds_secret, public.mask_secrets, public.is_secret_name from staff;
 end $$;
-drop function if exists public.tg_bookings__note_payment(), public.tg_guard_staff_columns(), public.holds_secret(text, jsonb), public.staff_can(text);
+drop function if exists public.tg_bookings__note_payment(), public.tg_guard_staff_columns(), public.staff_can(text);
 notify pgrst, 'reload schema';

@@ -22,6 +22,8 @@ CALLERS = {
     "update_preferences": ["customer"],
     "update_profile": ["customer"],
     "holds_secret": ["staff"],
+    "is_secret_name": ["staff"],
+    "mask_secrets": ["staff"],
     "staff_can": ["staff"],
 }
 

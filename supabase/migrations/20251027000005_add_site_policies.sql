@@ -4,7 +4,7 @@
 --   for anon or for everybody (public) are dropped, and anon's grants on all tables of the schema are taken back.
 --   Policies for `authenticated` stay, as nobody signs in to Supabase on this site.
 -- SECURITY DEFINER functions: tg_site_insert__take_limit, because visitors may not see the table of rate limits.
--- Roll back: supabase/rollbacks/20251027000001_add_site_policies.sql (leaves the tables closed, not open as before).
+-- Roll back: supabase/rollbacks/20251027000005_add_site_policies.sql (leaves the tables closed, not open as before).
 
 revoke all on all tables in schema public from anon;
 revoke all on all sequences in schema public from anon;

@@ -1,4 +1,4 @@
--- Undoes 20251027000001_add_site_policies.sql. The tables stay closed to visitors: what was open before is not known.
+-- Undoes 20251027000005_add_site_policies.sql. The tables stay closed to visitors: what was open before is not known.
 do $$
 declare
   v_table text;

@@ -1,0 +1,100 @@
+"""Settings are read by everybody, those with secrets by staff alone and masked; staff changes them."""
+
+import re
+from typing import Any
+
+from flask import g
+from marshmallow import INCLUDE, fields
+
+from service.api import DoneSchema
+from service.errors import BadInput, NotFound
+from service.fields import Schema
+from service.guards import staff_or_public, staff_required
+from service.permissions import allows
+from service.settings import blueprint, store
+
+KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z", re.ASCII)
+
+
+class SettingsBodySchema(Schema):
+    """`{"key": …, "value": …}` for one setting, or any number of them as `{key: value, …}`."""
+
+    class Meta:
+        unknown = INCLUDE
+
+
+class SettingBodySchema(SettingsBodySchema):
+    """`{"value": …}`, or an object that is the value itself."""
+
+
+class SavedSettingsSchema(DoneSchema):
+    data = fields.Dict(metadata={"description": "What is stored now, secrets masked"})
+
+
+@blueprint.get("")
+@staff_or_public
+@blueprint.response(200)
+def list_settings() -> dict[str, Any]:
+    """Read the settings
+
+    As `{key: value}`. Those that hold a secret are for staff with settings_view, masked.
+    """
+    return store.read_settings(None, _sees_all())
+
+
+@blueprint.get("/<key>")
+@staff_or_public
+@blueprint.response(200)
+def get_setting(key: str) -> dict[str, Any]:
+    """Read one setting, as `{key: value}`"""
+    found = store.read_settings(key, _sees_all()) if KEY.match(key) else None
+    if not found:
+        raise NotFound("Setting not found")
+    return found
+
+
+@blueprint.post("")
+@staff_required("settings_edit")
+@blueprint.arguments(SettingsBodySchema)
+@blueprint.response(200, SavedSettingsSchema)
+def save_settings(body: dict[str, Any]) -> dict[str, Any]:
+    """Save settings
+
+    `{"key": …, "value": …}` for one, `{key: value, …}` for any number. A masked secret that is sent back keeps the
+    stored one.
+    """
+    return _save({body["key"]: body["value"]} if set(body) == {"key", "value"} else body)
+
+
+@blueprint.put("/<key>")
+@staff_required("settings_edit")
+@blueprint.arguments(SettingBodySchema)
+@blueprint.response(200, SavedSettingsSchema)
+def save_setting(body: dict[str, Any], key: str) -> dict[str, Any]:
+    """Save one setting
+
+    `{"value": …}`, or the object that is the value.
+    """
+    return _save({key: body["value"] if set(body) - {"key"} == {"value"} else body})
+
+
+@blueprint.delete("/<key>")
+@staff_required("settings_edit")
+@blueprint.response(200, DoneSchema)
+def delete_setting(key: str) -> dict[str, Any]:
+    """Delete one setting"""
+    if not (KEY.match(key) and store.delete_setting(key)):
+        raise NotFound("Setting not found")
+    return {"success": True, "message": "Setting deleted successfully"}
+
+
+def _sees_all() -> bool:
+    return g.staff is not None and allows(g.staff["role"], "settings_view")
+
+
+def _save(settings: dict[Any, Any]) -> dict[str, Any]:
+    if not settings:
+        raise BadInput("No settings to save", code="nothing_to_update")
+    if not all(isinstance(key, str) and KEY.match(key) for key in settings):
+        raise BadInput("A setting's key has letters, digits, _ . and - only.", code="validation_failed")
+    return {"success": True, "message": "Settings saved successfully", "data": store.save_settings(settings)}
