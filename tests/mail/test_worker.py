@@ -431,28 +431,25 @@ def test_sigterm_ends_the_worker_after_the_mail_under_way(
 
 
 def test_killed_workers_lose_nothing(stack: Stack, db: psycopg.Connection, mailbox: Mailbox) -> None:
-    kills = kill_and_drain(stack, db, mailbox, mails=40, kills=2)
-    assert kills == 2
+    assert kill_and_drain(stack, db, mailbox, mails=40, kills=2) <= 2
 
 
 def kill_and_drain(stack: Stack, db: psycopg.Connection, mailbox: Mailbox, *, mails: int, kills: int) -> int:
-    """Kill workers in the middle of the mails, let a last one finish; every mail came, at most one twice per kill."""
+    """Kill workers in the middle of the mails, let a last one finish; every mail came. How many came twice."""
     ids = queue(db, mails)
-    done = 0
     for number in range(kills):
         with start_worker(stack) as process:
             share = mails * (number + 1) // (kills + 1)
             wait_until(lambda share=share: len(mailbox.messages()) >= share, seconds=60)
             process.kill()
-        done += states(db).get("sent", 0) < mails
+        assert states(db).get("sent", 0) < mails
         make_due(db)
     with start_worker(stack) as process:
         wait_until(lambda: states(db) == {"sent": mails}, seconds=60)
         process.terminate()
     copies = [mail["message_id"] for mail in mailbox.messages()]
     assert set(copies) == {f"<{each}@jklg.example>" for each in ids}
-    assert mails <= len(copies) <= mails + kills
-    return done
+    return len(copies) - mails
 
 
 def wait_until(is_so: Callable[[], Any], seconds: float = 15) -> None:

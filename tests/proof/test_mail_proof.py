@@ -18,14 +18,16 @@ from tests.client import Client
 from tests.factories import PASSWORD, unique_email
 from tests.mail import test_worker
 from tests.mail.servers import mail_server
-from tests.mail.test_worker import drain, kill_and_drain, make_due, queue, share, states
+from tests.mail.test_worker import kill_and_drain, make_due, queue, share, states
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
 quiet_outbox = test_worker.quiet_outbox
 
 
 def test_500_mails_survive_workers_killed_at_random(stack: Stack, db: psycopg.Connection, mailbox: Mailbox) -> None:
-    assert kill_and_drain(stack, db, mailbox, mails=500, kills=12) == 12
+    doubles = kill_and_drain(stack, db, mailbox, mails=500, kills=12)
+    print(f"500 mails, 12 kills: {doubles} mails came twice")
+    assert doubles <= 12
 
 
 def test_two_workers_share_2000_mails_without_a_double(
