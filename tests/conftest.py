@@ -64,6 +64,8 @@ def app_with(settings_for: Callable[..., Settings]) -> Iterator[Callable[..., Fl
     yield make
     for app in made:
         app.extensions["supabase"].postgrest.session.close()
+        if "payment_gateway" in app.extensions:
+            app.extensions["payment_gateway"].session.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,10 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
+import requests
 import stripe
 
 from service.config import Settings
@@ -17,6 +19,7 @@ from service.payments.stripe_events import DECLINED, KINDS, payment_facts, read_
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT, READ_TIMEOUT, RETRIES = 3, 10, 2  # seconds, seconds, times
+CONNECTIONS = 32
 TOLERANCE = 300  # seconds a signature is good for, before and after; Stripe's own default
 MAX_HEADER = 4096
 REASONS = {"duplicate", "fraudulent", "requested_by_customer"}  # docs.stripe.com/api/refunds/create, "reason"
@@ -27,9 +30,10 @@ class StripeGateway:
 
     def __init__(self, settings: Settings) -> None:
         bases = {"base_addresses": {"api": settings.stripe_api_base}} if settings.stripe_api_base else {}
+        self.session = _session()
         self.client = stripe.StripeClient(
             settings.stripe_secret_key or "",
-            http_client=stripe.RequestsClient(timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)),
+            http_client=stripe.RequestsClient(timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), session=self.session),
             max_network_retries=RETRIES,
             **bases,
         )
@@ -138,6 +142,15 @@ class StripeGateway:
             return method(*args, **kwargs)
         except stripe.StripeError as error:
             raise _translated(error) from error
+
+
+def _session() -> requests.Session:
+    """Connections that all threads share: the SDK's own are one per thread. Without cookies there is no other state."""
+    session = requests.Session()
+    session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS))
+    session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS))
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return session
 
 
 def _payment(intent: Any, refunds: list[dict[str, Any]] | None = None) -> Payment:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -75,6 +76,18 @@ def paid(api: Client, hook: Hook, book: Callable[..., str]) -> Callable[..., tup
         return booking_id, intent
 
     return pay
+
+
+@contextmanager
+def database_requests(app: Flask) -> Iterator[list[str]]:
+    """The requests that go to PostgREST meanwhile, by the table or function they name."""
+    session, sent = app.extensions["supabase"].postgrest.session, []
+    before = session.event_hooks
+    session.event_hooks = {**before, "request": [lambda one: sent.append(one.url.path.rpartition("/")[2])]}
+    try:
+        yield sent
+    finally:
+        session.event_hooks = before
 
 
 class Ledger:

@@ -1,12 +1,30 @@
-"""create-payment-intent: one payment per booking, of the booking's amount, whatever is asked how often."""
+"""create-payment-intent: one payment per booking, of the booking's amount, whatever is asked and how often."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from service.errors import Unavailable
+from service.payments import store
+from tests.client import Client
+from tests.factories import make_customer
+from tests.payments.conftest import database_requests
 
 CREATE = "/api/payments/create-payment-intent"
+
+
+def intents(stripe, booking_id: str) -> list[dict[str, Any]]:
+    """The payments that Stripe holds for a booking, oldest first."""
+    made = [one for one in stripe.ledger()["payment_intents"] if one["metadata"].get("booking_id") == booking_id]
+    return sorted(made, key=lambda one: one["created"])
 
 
 def test_a_guest_gets_an_intent_of_the_bookings_amount(api, stripe, book):
     booking_id = book()
     answer = api.post(CREATE, {"bookingId": booking_id, "amount": 29999, "currency": "USD", "cardName": "ignored"})
-    intent = stripe.get(answer["paymentIntentId"])
+    (intent,) = intents(stripe, booking_id)
     assert answer == {
         "paymentIntentId": intent["id"],
         "clientSecret": intent["client_secret"],
@@ -18,18 +36,266 @@ def test_a_guest_gets_an_intent_of_the_bookings_amount(api, stripe, book):
         "email": None,
         "name": None,
     }
-    assert (intent["amount"], intent["customer"]) == (29999, None)
+    assert (intent["amount"], intent["currency"], intent["customer"]) == (29999, "usd", None)
     assert intent["metadata"] == {"booking_id": booking_id, "transaction_id": answer["transactionId"]}
 
 
-def test_thread(api, stripe, hook, staff, book, ledger):
+def test_asked_again_the_intent_is_the_same(api, stripe, book):
     booking_id = book()
-    intent = api.post(CREATE, {"bookingId": booking_id})["paymentIntentId"]
-    stripe.confirm(intent)
-    hook.deliver(intent)
+    first = api.post(CREATE, {"bookingId": booking_id})
+    assert api.post(CREATE, {"bookingId": booking_id}) == first
+    assert len(intents(stripe, booking_id)) == 1
+
+
+def test_fifty_at_once_make_one_intent(app, stripe, book, ledger):
+    booking_id = book()
+
+    def create(_: int) -> str:
+        return Client(app).post(CREATE, {"bookingId": booking_id})["clientSecret"]
+
+    with ThreadPoolExecutor(50) as people:
+        secrets = set(people.map(create, range(50)))
+    assert len(secrets) == 1
+    assert len(intents(stripe, booking_id)) == 1
+    assert ledger.transactions(booking_id) == [("pending", 29999, 0)]
+
+
+def test_a_customers_first_payment_makes_the_gateways_customer_and_the_next_uses_it(customer, stripe, book):
+    def pay() -> dict[str, Any]:
+        return customer.api.post(CREATE, {"bookingId": book(customer_id=customer.id)})
+
+    first, second = pay(), pay()
+    assert first["stripeCustomerId"] == second["stripeCustomerId"] == stripe.get(first["stripeCustomerId"])["id"]
+    assert (first["email"], first["name"]) == (customer.email, "Ada Byron")
+    known = [one for one in stripe.ledger()["customers"] if one["metadata"].get("customer_id") == customer.id]
+    assert len(known) == 1
+    assert known[0]["email"] is None  # nothing personal is told
+
+
+def test_a_guest_who_pays_for_a_customer_learns_nothing_of_them(api, customer, book):
+    answer = api.post(CREATE, {"bookingId": book(customer_id=customer.id), "email": "friend@example.com"})
+    assert (answer["stripeCustomerId"], answer["email"], answer["name"]) == (None, "friend@example.com", None)
+
+
+def test_another_customers_booking_is_refused(customer, api, db, book, stripe):
+    other = make_customer(api, db)
+    booking_id = book(customer_id=other.id)
+    answer = customer.api.post(CREATE, {"bookingId": booking_id}, expect=403)
+    assert answer == {"error": "This booking belongs to another customer.", "code": "forbidden"}
+    assert intents(stripe, booking_id) == []
+
+
+def test_a_token_that_is_no_good_is_refused(api, book):
+    api.signed_in("nonsense").post(CREATE, {"bookingId": book()}, expect=401)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"amount": "29999"},
+        {"amount": 299.99},
+        {"amount": 29999.0},
+        {"amount": -29999},
+        {"amount": 0},
+        {"amount": 10**30},
+        {"amount": True},
+        {"amount": [29999]},
+        {"currency": "dollars"},
+        {"currency": "u\u0000d"},
+        {"currency": 5},
+        {"bookingId": None},
+        {"bookingId": "x' or 1=1"},
+        {"bookingId": {"eq": 1}},
+        {"bookingId": -1},
+        {"bookingId": 1.5},
+        {"email": "nobody"},
+        {"name": "a\u0000b"},
+        {"name": "\ud800"},
+    ],
+    ids=str,
+)
+def test_bad_input_is_refused(api, stripe, book, given):
+    booking_id = book()
+    answer = api.post(CREATE, {"bookingId": booking_id, **given}, expect=400)
+    assert answer["code"] == "validation_failed"
+    assert intents(stripe, booking_id) == []
+
+
+def test_not_a_number_is_refused(api, book):
+    body = json.dumps({"bookingId": book(), "amount": float("nan")})
+    assert api.post(CREATE, data=body, content_type="application/json", expect=400)["code"] in (
+        "invalid_json",
+        "validation_failed",
+    )
+
+
+@pytest.mark.parametrize(
+    "given", [{"amount": 100}, {"amount": 29998}, {"currency": "eur"}, {"currency": "zzz"}], ids=str
+)
+def test_an_amount_that_is_not_the_bookings_is_refused(api, stripe, book, ledger, given):
+    booking_id = book()
+    assert api.post(CREATE, {"bookingId": booking_id, **given}, expect=400) == {
+        "error": "The amount does not match the booking.",
+        "code": "amount_mismatch",
+        "expected": 29999,
+        "currency": "usd",
+    }
+    assert (intents(stripe, booking_id), ledger.transactions(booking_id)) == ([], [])
+
+
+@pytest.mark.parametrize("booking_id", ["6f1c4c0e-0000-4000-8000-000000000000", 999999999])
+def test_a_booking_that_is_not_there_is_404(api, booking_id):
+    answer = api.post(CREATE, {"bookingId": booking_id}, expect=404)
+    assert answer == {"error": "Booking not found", "code": "booking_not_found"}
+
+
+def test_a_paid_booking_is_not_paid_again(api, paid):
+    booking_id, _ = paid()
+    answer = api.post(CREATE, {"bookingId": booking_id}, expect=409)
+    assert answer == {"error": "This booking is already paid.", "code": "already_paid"}
+
+
+def test_paid_is_noticed_before_its_event_comes(api, stripe, book, ledger):
+    booking_id = book()
+    stripe.confirm(api.post(CREATE, {"bookingId": booking_id})["paymentIntentId"])
+    assert api.post(CREATE, {"bookingId": booking_id}, expect=409)["code"] == "already_paid"
     assert ledger.booking(booking_id) == ("Paid", "Confirmed")
-    refund = staff().api.post("/api/payments/refund", {"bookingId": booking_id, "reason": "They fell ill"})
-    assert refund == {"success": True, "refundId": refund["refundId"], "amount": 29999, "status": "succeeded"}
-    hook.deliver(intent)
-    assert ledger.booking(booking_id) == ("Refunded", "Confirmed")
-    print(ledger.audit(booking_id), ledger.mails(booking_id))
+
+
+def test_a_cancelled_booking_is_refused(api, book):
+    answer = api.post(CREATE, {"bookingId": book(status="Cancelled")}, expect=409)
+    assert answer == {"error": "This booking is cancelled.", "code": "booking_cancelled"}
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "minor"),
+    [("jpy", 5000, 5000), ("JPY", 5000, 5000), ("kwd", "12.345", 12350), ("isk", 900, 90000), ("eur", "0.50", 50)],
+)
+def test_amounts_follow_the_currency(api, book, currency, amount, minor):
+    answer = api.post(CREATE, {"bookingId": book(currency=currency, amount=amount)})
+    assert (answer["amount"], answer["currency"]) == (minor, currency.lower())
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "sentence"),
+    [
+        ("usd", "0.49", "Amount must be at least 0.50 USD"),
+        ("jpy", 49, "Amount must be at least 50 JPY"),
+        ("usd", 0, "Amount must be at least 0.50 USD"),
+    ],
+)
+def test_less_than_can_be_charged_is_refused(api, book, currency, amount, sentence):
+    answer = api.post(CREATE, {"bookingId": book(currency=currency, amount=amount)}, expect=400)
+    assert answer == {"error": sentence, "code": "amount_too_small"}
+
+
+def test_a_new_price_replaces_the_intent(api, stripe, db, book, ledger):
+    booking_id = book()
+    old = api.post(CREATE, {"bookingId": booking_id})["paymentIntentId"]
+    db.execute("update bookings set amount = 350 where id::text = %s", [booking_id])
+    new = api.post(CREATE, {"bookingId": booking_id})
+    assert new["amount"] == 35000
+    assert stripe.get(old)["status"] == "canceled"
+    assert ledger.transactions(booking_id) == [("failed", 29999, 0), ("pending", 35000, 0)]
+    assert ledger.booking(booking_id) == ("Pending", "Pending")
+
+
+def test_a_failed_payment_is_followed_by_a_new_one(api, stripe, hook, book, ledger):
+    booking_id = book()
+    old = api.post(CREATE, {"bookingId": booking_id})["paymentIntentId"]
+    stripe.confirm(old, "pm_card_chargeDeclinedInsufficientFunds")
+    hook.deliver(old)
+    assert ledger.booking(booking_id) == ("Failed", "Pending")
+    new = api.post(CREATE, {"bookingId": booking_id})["paymentIntentId"]
+    assert stripe.get(old)["status"] == "canceled"
+    stripe.confirm(new)
+    hook.deliver(new)
+    hook.deliver(old)
+    assert ledger.booking(booking_id) == ("Paid", "Confirmed")
+    assert ledger.mails(booking_id) == ["booking-confirmation", "payment-failed", "payment-receipt"]
+
+
+def test_an_outdated_intent_that_was_paid_meanwhile_counts(api, stripe, hook, db, book, ledger):
+    booking_id = book()
+    old = api.post(CREATE, {"bookingId": booking_id})["paymentIntentId"]
+    stripe.confirm(old, "pm_card_chargeDeclined")
+    hook.deliver(old)
+    stripe.confirm(old)
+    assert api.post(CREATE, {"bookingId": booking_id}, expect=409)["code"] == "already_paid"
+    assert ledger.booking(booking_id) == ("Paid", "Confirmed")
+
+
+def test_a_crash_before_the_id_is_stored_leads_to_the_same_intent(api, stripe, book, monkeypatch):
+    booking_id = book()
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "attach_payment", lambda *_: (_ for _ in ()).throw(Unavailable()))
+        api.post(CREATE, {"bookingId": booking_id}, expect=503)
+    answer = api.post(CREATE, {"bookingId": booking_id})
+    assert [intent["id"] for intent in intents(stripe, booking_id)] == [answer["paymentIntentId"]]
+
+
+@pytest.mark.parametrize(
+    ("outage", "status", "code"),
+    [
+        ({"kind": "error", "status": 500}, 502, "payment_gateway_error"),
+        ({"kind": "error", "status": 429}, 503, "payment_gateway_busy"),
+        ({"kind": "reset"}, 503, "payment_gateway_unreachable"),
+    ],
+    ids=str,
+)
+def test_an_outage_of_stripe_leaves_the_row_to_be_resumed(api, stripe, book, ledger, outage, status, code):
+    booking_id = book()
+    stripe.outage(**outage)
+    answer = api.post(CREATE, {"bookingId": booking_id}, expect=status)
+    assert answer["code"] == code
+    assert int(api.last.headers["Retry-After"]) > 0
+    stripe.end_outages()
+    answer = api.post(CREATE, {"bookingId": booking_id})
+    assert [intent["id"] for intent in intents(stripe, booking_id)] == [answer["paymentIntentId"]]
+    assert ledger.transactions(booking_id) == [("pending", 29999, 0)]
+
+
+def test_a_key_of_the_client_leads_to_the_same_payment_for_a_day(api, db, book):
+    booking_id, key = book(), {"Idempotency-Key": f"key-{book()}"}
+    first = api.post(CREATE, {"bookingId": booking_id}, headers=key)
+    assert api.post(CREATE, {"bookingId": booking_id}, headers=key) == first
+    answer = api.post(CREATE, {"bookingId": booking_id, "amount": 29999}, headers=key, expect=409)
+    assert answer == {
+        "error": "This Idempotency-Key was used for another request.",
+        "code": "idempotency_key_reused",
+    }
+    db.execute("update payment_idempotency_keys set created_at = now() - interval '25 hours'")
+    api.post(CREATE, {"bookingId": book()}, headers=key)
+
+
+@pytest.mark.parametrize("key", ["", " ", "ä", "x" * 256])
+def test_a_key_that_is_none_is_refused(api, book, key):
+    answer = api.post(CREATE, {"bookingId": book()}, headers={"Idempotency-Key": key}, expect=400)
+    assert answer["code"] == "idempotency_key_invalid"
+
+
+def test_a_booking_without_contact_takes_the_guests(api, db, book):
+    booking_id = book(name="", email="")
+    answer = api.post(CREATE, {"bookingId": booking_id}, expect=400)
+    assert answer == {"error": "Please give your name and e-mail address.", "code": "contact_required"}
+    api.post(CREATE, {"bookingId": booking_id, "email": "Eve@Example.com", "name": "Eve"})
+    found = db.execute("select name, email from bookings where id::text = %s", [booking_id]).fetchone()
+    assert found == ("Eve", "eve@example.com")
+
+
+def test_without_stripe_the_answer_says_so(app_with, book, ledger):
+    booking_id = book()
+    bare = Client(app_with(STRIPE_SECRET_KEY=None))
+    answer = bare.post(CREATE, {"bookingId": booking_id}, expect=503)
+    assert answer["code"] == "payments_not_configured"
+    assert ledger.transactions(booking_id) == []
+
+
+def test_a_payment_costs_three_requests_and_one_call(app, customer, stripe, book):
+    customer.api.post(CREATE, {"bookingId": book(customer_id=customer.id)})  # makes the gateway's customer
+    booking_id = book(customer_id=customer.id)
+    before = len(stripe.requests())
+    with database_requests(app) as sent:
+        customer.api.post(CREATE, {"bookingId": booking_id})
+    assert sent == ["authenticate_customer", "begin_payment", "attach_payment"]
+    assert len(stripe.requests()) == before + 1

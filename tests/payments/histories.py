@@ -1,0 +1,242 @@
+"""Random histories of money, told to the database and to the model; run briefly here and at length by `make proof`."""
+
+import json
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tests.payments.model import Booking, Payment
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+KINDS = ("payment.succeeded", "payment.failed", "payment.processing", "payment.canceled")
+BOOK = (
+    "insert into bookings (name, email, package, amount, currency)"
+    " values ('Ada', 'ada@example.com', 'Fjords', %s, 'usd') returning id::text"
+)
+
+
+def event(kind: str, payment_id: str, second: int, **facts: Any) -> dict[str, Any]:
+    """An event as the port words it, of some second."""
+    told = {
+        "gateway": "stripe",
+        "kind": kind,
+        "type": kind,
+        "occurred_at": (START + timedelta(seconds=second)).isoformat(),
+        "payment_id": payment_id,
+        "currency": "usd",
+        "metadata": {},
+        **facts,
+    }
+    return {"id": f"evt_{abs(hash(json.dumps(told, sort_keys=True)))}", **told}
+
+
+def ask(connection: psycopg.Connection, query: str, *params: Any) -> Any:
+    return connection.execute(query, params).fetchone()[0]
+
+
+def tell(connection: psycopg.Connection, told: dict[str, Any]) -> None:
+    """Record an event. The test fails when its effect does."""
+    verdict = ask(connection, "select record_gateway_event(%s, '{}')", json.dumps(told))
+    assert verdict["verdict"] in ("processed", "duplicate"), verdict
+
+
+class Bookings(RuleBasedStateMachine):
+    """One booking, its payments begun, paid, failed, canceled, given back and noted by staff in any order.
+
+    ``connection`` is set by the test: a role with the service's rights, in a transaction that is rolled back.
+    """
+
+    connection: psycopg.Connection
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.undo = self.connection.transaction(force_rollback=True)
+        self.undo.__enter__()
+        self.booking_id = ask(self.connection, BOOK, 300)
+        self.booking = Booking(30000)
+
+    def teardown(self) -> None:
+        self.undo.__exit__(None, None, None)
+
+    def begun(self) -> list[Payment]:
+        return [payment for payment in self.booking.payments if not payment.is_manual]
+
+    def payment_id(self, payment: Payment) -> str:
+        return f"pi_{self.booking_id.replace('-', '')}_{payment.number}"
+
+    @rule()
+    def begin(self) -> None:
+        expected = self.booking.begin()
+        if isinstance(expected, str):
+            assert self.refusal("select begin_payment(%s)", self.booking_id) == expected
+            return
+        task = ask(self.connection, "select begin_payment(%s)", self.booking_id)
+        assert task["amount"] == expected.amount
+        attached = ask(
+            self.connection, "select attach_payment(%s, %s)", task["transaction_id"], self.payment_id(expected)
+        )
+        assert attached == {"payment_id": self.payment_id(expected), "is_live": True}
+
+    @rule(price=st.sampled_from([100, 30000, 45000]))
+    def change_price(self, price: int) -> None:
+        self.booking.price = price
+        self.connection.execute("update bookings set amount = %s where id::text = %s", [price / 100, self.booking_id])
+
+    @rule()
+    @precondition(lambda self: len(self.booking.payments) > 1)
+    def cancel_booking(self) -> None:
+        self.booking.status = "Cancelled"
+        self.connection.execute("update bookings set status = 'Cancelled' where id::text = %s", [self.booking_id])
+
+    @precondition(lambda self: self.begun())
+    @rule(data=st.data(), news=st.lists(st.tuples(st.sampled_from(KINDS), st.integers(1, 3)), min_size=1, max_size=4))
+    def hear(self, data: st.DataObject, news: list[tuple[str, int]]) -> None:
+        payment = data.draw(st.sampled_from(self.begun()))
+        for kind, second in news:
+            told = event(kind, self.payment_id(payment), second, amount=payment.amount, failure_code="card_declined")
+            tell(self.connection, told)
+            self.booking.tell(payment, kind, second, payment.amount)
+            self.database_agrees()
+
+    @precondition(lambda self: any(payment.paid for payment in self.begun()))
+    @rule(data=st.data(), share=st.sampled_from([1, 2, 4]), status=st.sampled_from(["pending", "succeeded"]))
+    def refund(self, data: st.DataObject, share: int, status: str) -> None:
+        payment = data.draw(st.sampled_from([payment for payment in self.begun() if payment.paid]))
+        left = payment.paid - payment.given_back
+        if left >= share:
+            refund_id = f"re_{payment.number}_{len(payment.refunds)}_{self.booking_id.replace('-', '')}"
+            payment.refunds[refund_id] = (left // share, status)
+            self.hear_refund(payment, refund_id)
+
+    @precondition(lambda self: any(payment.refunds for payment in self.begun()))
+    @rule(data=st.data(), status=st.sampled_from(["succeeded", "failed", "canceled"]))
+    def settle_refund(self, data: st.DataObject, status: str) -> None:
+        known = [(payment, refund_id) for payment in self.begun() for refund_id in payment.refunds]
+        payment, refund_id = data.draw(st.sampled_from(known))
+        amount, before = payment.refunds[refund_id]
+        if before in ("pending", "succeeded"):
+            payment.refunds[refund_id] = (amount, status)
+            self.hear_refund(payment, refund_id)
+        self.booking.settle()
+
+    def hear_refund(self, payment: Payment, refund_id: str) -> None:
+        amount, status = payment.refunds[refund_id]
+        refund = {"id": refund_id, "amount": amount, "status": status, "created_at": START.isoformat()}
+        tell(self.connection, event("refund.changed", self.payment_id(payment), 6, refund=refund))
+
+    @rule(status=st.sampled_from(["Paid", "Pending", "Refunded"]))
+    @precondition(lambda self: not any(payment.status == "completed" for payment in self.begun()))
+    def note(self, status: str) -> None:
+        manual = [payment for payment in self.booking.payments if payment.is_manual]
+        if status == "Pending" and any(payment.status == "refunded" for payment in self.begun()):
+            return
+        if status != "Paid":
+            for payment in manual:
+                if payment.paid is not None and (status == "Pending" or payment.status == "completed"):
+                    payment.refunds = {"manual": (payment.amount, "succeeded")} if status == "Refunded" else {}
+                    payment.paid = payment.amount if status == "Refunded" else None
+        if self.booking.payment_status != status:
+            if status == "Paid":
+                self.booking.supersede()
+            made = Payment(len(self.booking.payments), self.booking.price, is_manual=True)
+            made.paid = None if status == "Pending" else made.amount
+            made.refunds = {"manual": (made.amount, "succeeded")} if status == "Refunded" else {}
+            self.booking.payments.append(made)
+        self.booking.settle()
+        query = "select set_booking_payment_status(%s, %s, null, 'staff@example.com')"
+        assert ask(self.connection, query, self.booking_id, status)["payment_status"] == status
+
+    @invariant()
+    def database_agrees(self) -> None:
+        found = self.connection.execute(
+            "select payment_status, status from bookings where id::text = %s", [self.booking_id]
+        ).fetchone()
+        assert found == (self.booking.payment_status, self.booking.status)
+        rows = self.connection.execute(
+            "select status, amount_refunded, review_reason, cancel_requested_at is not null from transactions"
+            " where booking_id::text = %s order by created_at",
+            [self.booking_id],
+        ).fetchall()
+        assert rows == [(p.status, p.given_back, p.review, p.is_superseded) for p in self.booking.payments]
+
+    def refusal(self, query: str, *params: Any) -> str:
+        try:
+            with self.connection.transaction():
+                ask(self.connection, query, *params)
+        except psycopg.Error as error:
+            assert error.sqlstate.startswith("PT4"), error
+            return error.diag.message_hint
+        return "nothing was refused"
+
+
+@st.composite
+def gateway_histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], tuple[str, int]]:
+    """What happened to one payment at the gateway: (its events in order, (status, amount refunded) at the end).
+
+    Several things may happen in one second. One cannot: a new try in the second in which the last one failed.
+    """
+    second, events = draw(st.integers(1, 3)), []
+
+    def happen(kind: str, **facts: Any) -> None:
+        nonlocal second
+        second += draw(st.integers(0, 1))
+        events.append(event(kind, "pi_truth", second, **facts))
+
+    status = "pending"
+    for kind in draw(st.lists(st.sampled_from(["payment.failed", "payment.processing"]), max_size=3)):
+        second += 1
+        happen(kind, amount=30000, failure_code="card_declined")
+        status = kind.removeprefix("payment.")
+    end = draw(st.sampled_from(["paid", "paid", "paid", "canceled", "open"]))
+    if end == "canceled":
+        happen("payment.canceled", amount=30000)
+        status = "failed"
+    if end != "paid":
+        return events, (status, 0)
+    happen("payment.succeeded", amount=30000)
+    refunds: dict[str, dict[str, Any]] = {}
+
+    def total() -> int:
+        return sum(r["amount"] for r in refunds.values() if r["status"] in ("pending", "succeeded"))
+
+    for _ in range(draw(st.integers(0, 5))):
+        live = [r for r in refunds.values() if r["status"] in ("pending", "succeeded")]
+        if live and draw(st.booleans()):
+            refund = draw(st.sampled_from(live))
+            refund["status"] = draw(
+                st.sampled_from(["failed"] if refund["status"] == "succeeded" else ["succeeded", "failed", "canceled"])
+            )
+            happen("refund.changed", refund=dict(refund))
+        elif total() < 30000:
+            amount = draw(st.sampled_from([amount for amount in (1, 5000, 30000) if amount <= 30000 - total()]))
+            second += draw(st.integers(0, 1))
+            refund = {"id": f"re_{len(refunds)}", "amount": amount, "created_at": _at(second)}
+            refund["status"] = draw(st.sampled_from(["pending", "succeeded"]))
+            refunds[refund["id"]] = refund
+            events.append(event("refund.changed", "pi_truth", second, refund=dict(refund)))
+            events.append(event("charge.refunded", "pi_truth", second, amount=30000, charge_refunded=total()))
+    return events, ("refunded" if total() == 30000 else "completed", total())
+
+
+def outcome_in_order(
+    connection: psycopg.Connection, events: list[dict[str, Any]], order: random.Random
+) -> tuple[str, int]:
+    """Tell the events in a shuffled order, some of them twice; (status, amount refunded) then."""
+    told = events + [one for one in events if order.random() < 0.4]
+    order.shuffle(told)
+    with connection.transaction(force_rollback=True):
+        booking_id = ask(connection, BOOK, 300)
+        task = ask(connection, "select begin_payment(%s)", booking_id)
+        ask(connection, "select attach_payment(%s, 'pi_truth')", task["transaction_id"])
+        for one in told:
+            tell(connection, one)
+        query = "select status, amount_refunded from transactions where booking_id::text = %s"
+        return connection.execute(query, [booking_id]).fetchone()
+
+
+def _at(second: int) -> str:
+    return (START + timedelta(seconds=second)).isoformat()
