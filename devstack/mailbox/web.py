@@ -49,7 +49,7 @@ def make_app(letters: Letters, rules: Rules, smtp_port: int) -> Starlette:
         # A page elsewhere that points its name at this machine is refused.
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
         exception_handlers={
-            KeyError: lambda *_: JSONResponse({"error": "There is no such message."}, 404),
+            KeyError: lambda *_: JSONResponse({"error": "There is no such mail."}, 404),
             ValueError: lambda _, error: JSONResponse({"error": str(error)}, 400),
         },
     )
@@ -122,15 +122,20 @@ async def show_templates(request: Request) -> Response:
     """Every mail of the service with sample data."""
     from service.mail import render  # only this page needs the service
 
-    name = request.query_params.get("name", render.TEMPLATES[0])
-    return page("templates.html", names=render.TEMPLATES, name=name, mail=render.render_sample(name))
+    name, view = request.query_params.get("name", render.TEMPLATES[0]), request.query_params.get("view", "html")
+    if name not in render.TEMPLATES:
+        raise KeyError(name)
+    return page("templates.html", names=render.TEMPLATES, name=name, view=view, mail=render.render_sample(name))
 
 
 async def show_template(request: Request) -> Response:
     """One mail of the service as HTML."""
     from service.mail import render
 
-    return mail_html(render.render_sample(request.path_params["name"]).html)
+    name = request.path_params["name"]
+    if name not in render.TEMPLATES:
+        raise KeyError(name)
+    return mail_html(render.render_sample(name).html)
 
 
 def page(file: str, /, **data: Any) -> HTMLResponse:

@@ -151,3 +151,5 @@ def test_the_templates_page_shows_every_mail(mailbox: Mailbox) -> None:
     assert "email-verification" in page and "refund-issued" in page
     shown = httpx.get(f"{mailbox.url}/templates/payment-receipt")
     assert "$2,598.00" in shown.text and "sandbox" in shown.headers["content-security-policy"]
+    for path in ("/templates/no-such", "/templates?name=../tests"):
+        assert httpx.get(mailbox.url + path).status_code == 404
