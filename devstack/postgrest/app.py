@@ -9,11 +9,12 @@ from typing import Any
 from devstack.postgrest.answers import Answer, error_answer
 from devstack.postgrest.auth import identify
 from devstack.postgrest.catalog import Catalog
+from devstack.postgrest.connection import DatabaseError
 from devstack.postgrest.errors import ApiError, from_postgres
 from devstack.postgrest.handlers import Request, Task, allowed, plan_request
 from devstack.postgrest.keeper import Keeper
 from devstack.postgrest.openapi import describe
-from devstack.postgrest.pool import DatabaseError, Pool
+from devstack.postgrest.pool import Pool
 from devstack.postgrest.preferences import Preferences, parse_preferences
 from devstack.postgrest.settings import Settings
 from devstack.postgrest.statement import Context, Outcome, run_statement

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 from devstack.postgrest.catalog import Catalog, Column, Function, Parameter
+from devstack.postgrest.connection import Binary
 from devstack.postgrest.errors import ApiError, missing_column
 from devstack.postgrest.payload import RAW_TYPES, Payload
-from devstack.postgrest.pool import Binary
-from devstack.postgrest.read import Node, Parameters, array_literal, filtered_columns, ident, needed_columns, qualified
+from devstack.postgrest.resources import Node, filtered_columns, needed_columns
+from devstack.postgrest.sql import Parameters, array_literal, ident, qualified
 from devstack.postgrest.write import body_source
 
 

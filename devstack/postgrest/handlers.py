@@ -12,8 +12,10 @@ from devstack.postgrest.errors import ApiError, not_supported
 from devstack.postgrest.payload import Payload, read_payload
 from devstack.postgrest.preferences import OBJECT, OBJECT_STRIPPED, Preferences, negotiate, parse_accept, parse_range
 from devstack.postgrest.query_string import Query, Range, parse_query
-from devstack.postgrest.read import SOURCE, Node, Parameters, ident, negative_limit, plan_read
+from devstack.postgrest.read import SOURCE
+from devstack.postgrest.resources import Node, negative_limit, plan_read
 from devstack.postgrest.settings import Settings
+from devstack.postgrest.sql import Parameters, ident
 from devstack.postgrest.statement import (
     Outcome,
     Statement,

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 
 from devstack.postgrest.catalog import Catalog, load_catalog, load_configuration
+from devstack.postgrest.connection import Connection, DatabaseError
 from devstack.postgrest.errors import ApiError
-from devstack.postgrest.pool import Connection, DatabaseError
 from devstack.postgrest.settings import Settings
 
 log = logging.getLogger("devstack.postgrest")

@@ -7,7 +7,7 @@ from devstack.postgrest.catalog import Catalog
 from devstack.postgrest.errors import ApiError
 from devstack.postgrest.handlers import Request, Task
 from devstack.postgrest.preferences import parse_accept
-from devstack.postgrest.read import Parameters
+from devstack.postgrest.sql import Parameters
 from devstack.postgrest.statement import Outcome, Statement
 
 PRODUCED = ("*/*", "application/json", "application/openapi+json")

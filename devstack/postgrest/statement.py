@@ -8,11 +8,13 @@ from typing import Any
 from psycopg import pq
 
 from devstack.postgrest.catalog import Catalog, Function
+from devstack.postgrest.connection import Connection, DatabaseError, Step
 from devstack.postgrest.errors import ApiError
-from devstack.postgrest.pool import Connection, DatabaseError, Step
 from devstack.postgrest.preferences import ARRAY_STRIPPED, CSV, GEOJSON, OBJECT, OBJECT_STRIPPED, Preferences
-from devstack.postgrest.read import Node, Parameters, count_sql, ident, read_sql
+from devstack.postgrest.read import count_sql, read_sql
+from devstack.postgrest.resources import Node
 from devstack.postgrest.settings import Settings
+from devstack.postgrest.sql import Parameters, ident
 
 ISOLATION_LEVELS = {
     "read committed": "READ COMMITTED", "read uncommitted": "READ COMMITTED", "repeatable read": "REPEATABLE READ",

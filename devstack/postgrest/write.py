@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 
 from devstack.postgrest.catalog import Column, Table
+from devstack.postgrest.conditions import condition_sql
 from devstack.postgrest.errors import ApiError, missing_column
 from devstack.postgrest.payload import Payload
 from devstack.postgrest.preferences import Preferences
-from devstack.postgrest.query_string import Condition, Query
-from devstack.postgrest.read import Node, Parameters, array_literal, condition_sql, ident, needed_columns, qualified
+from devstack.postgrest.query_string import Query
+from devstack.postgrest.resources import Node, needed_columns
+from devstack.postgrest.sql import Parameters, array_literal, ident, qualified
+from devstack.postgrest.terms import Condition
 
 INSERTED = "nullif(current_setting('pgrst.inserted', true), '')::int"
 
