@@ -115,7 +115,7 @@ def opaque_keys(secret: bytes) -> dict[str, str]:
 def make_gateway() -> Gateway:
     """Build the gateway from the environment."""
     settings = Settings.from_env()
-    executable = os.environ.get("POSTGREST_BIN") or shutil.which("postgrest")
+    executable = os.environ.get("POSTGREST_BIN", shutil.which("postgrest"))  # empty: devstack's own
     rest: Rest = RealPostgrest(executable) if executable else Application(settings)
     folder = Path(os.environ.get("DEVSTACK_STORAGE_DIRECTORY", ".devstack/storage"))
     secret = settings.jwt_secret or b""

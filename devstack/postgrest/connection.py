@@ -48,7 +48,7 @@ class Connection:
         self._waiter: asyncio.Future[None] | None = None
         self._fresh: dict[str, bytes] = {}
         self._stale = False
-        self._names = 0
+        self._names, self._syncs = 0, 0
         self._socket = self._pg.socket
         self.broken = False
         self.generation = 0
@@ -101,17 +101,7 @@ class Connection:
 
     def _send(self, steps: Sequence[Step]) -> list[str | None]:
         """Queue the steps; return for each expected result the SQL it prepares, or None for an execution."""
-        plan: list[str | None] = []
-        # Only between transactions: in a failed one these would be refused, and the ROLLBACK behind them with them.
-        is_idle = self._pg.transaction_status == pq.TransactionStatus.IDLE
-        if self._stale and is_idle:
-            self._pg.send_query_params(b"DEALLOCATE ALL", None)
-            plan.append("")
-            self._stale = False
-        while is_idle and len(self._prepared) > MAX_PREPARED:
-            _, name = self._prepared.popitem(last=False)
-            self._pg.send_query_params(b"DEALLOCATE " + name, None)
-            plan.append("")
+        plan: list[str | None] = self._send_housekeeping()
         fresh = self._fresh = {}
         for sql, parameters in steps:
             name = self._prepared.get(sql) or fresh.get(sql)
@@ -128,6 +118,25 @@ class Connection:
         self._pg.pipeline_sync()
         return plan
 
+    def _send_housekeeping(self) -> list[str | None]:
+        """Queue the end of prepared statements that are not to be kept, as a transaction of its own.
+
+        In one with the request it would take the snapshot that an isolation level has to be set before; and only
+        between transactions: in a failed one it would be refused, and the ROLLBACK behind it with it.
+        """
+        commands = []
+        if self._pg.transaction_status == pq.TransactionStatus.IDLE:
+            commands = [b"DEALLOCATE ALL"] if self._stale else []
+            self._stale = False
+            while len(self._prepared) > MAX_PREPARED:
+                commands.append(b"DEALLOCATE " + self._prepared.popitem(last=False)[1])
+        for command in commands:
+            self._pg.send_query_params(command, None)
+        if commands:
+            self._pg.pipeline_sync()
+        self._syncs = 2 if commands else 1
+        return [""] * len(commands)
+
     async def _flush(self) -> None:
         while self._pg.flush():
             waiter = self._waiter = self._loop.create_future()
@@ -142,31 +151,35 @@ class Connection:
     async def _collect(self, plan: list[str | None]) -> list[pq.abc.PGresult]:
         results: list[pq.abc.PGresult] = []
         error: pq.abc.PGresult | None = None
-        at = 0
+        expected = iter(plan)
+        while self._syncs:
+            result = await self._next_result()
+            if result.status == pq.ExecStatus.PIPELINE_SYNC:
+                self._syncs -= 1
+                continue
+            prepared = next(expected)
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                error = error or result
+                self._check()
+            elif result.status == pq.ExecStatus.PIPELINE_ABORTED:
+                pass
+            elif prepared is None:
+                results.append(result)
+            elif prepared:
+                self._prepared[prepared] = self._fresh[prepared]
+        if error is not None:
+            raise _database_error(error)
+        return results
+
+    async def _next_result(self) -> pq.abc.PGresult:
         while True:
             while self._pg.is_busy():
                 waiter = self._waiter = self._loop.create_future()
                 await waiter
                 self._check()
             result = self._pg.get_result()
-            if result is None:
-                continue
-            status = result.status
-            if status == pq.ExecStatus.PIPELINE_SYNC:
-                break
-            if status == pq.ExecStatus.FATAL_ERROR:
-                error = error or result
-                self._check()
-            elif status != pq.ExecStatus.PIPELINE_ABORTED:
-                prepared = plan[at]
-                if prepared is None:
-                    results.append(result)
-                elif prepared:
-                    self._prepared[prepared] = self._fresh[prepared]
-            at += 1
-        if error is not None:
-            raise _database_error(error)
-        return results
+            if result is not None:
+                return result
 
     def _readable(self) -> None:
         try:

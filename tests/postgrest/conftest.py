@@ -1,0 +1,143 @@
+"""Servers under test: devstack's own PostgREST, and the real one too where there is an executable."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from devstack.postgres import Postgres
+from devstack.stack import Stack
+from tests.postgrest.runner import Case, ask
+
+HERE = Path(__file__).parent
+SECRET = "a secret of the tests, of 32 bytes and more"
+SCHEMA, ANNEX = (HERE / "schema.sql").read_text(), (HERE / "annex.sql").read_text()
+REAL = os.environ.get("POSTGREST_BIN") or shutil.which("postgrest")
+
+
+class Server:
+    """`python -m devstack.api` over one database, and the owner's connection to that database."""
+
+    def __init__(self, postgres: Postgres, database: str, executable: str, directory: Path, **environ: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.origin = f"http://127.0.0.1:{port}"
+        self.url = f"{self.origin}/rest/v1"
+        self.log = directory / f"{database}.log"
+        self.database_uri = postgres.uri("supabase_admin", database)
+        self.is_changed = False
+        self._environ = {
+            **os.environ,
+            "POSTGREST_BIN": executable,
+            "DEVSTACK_API_PORT": str(port),
+            "DEVSTACK_STORAGE_DIRECTORY": str(directory / "storage"),
+            "PGRST_DB_URI": postgres.uri("authenticator", database),
+            "PGRST_JWT_SECRET": SECRET,
+            "PGRST_DB_ANON_ROLE": "anon",
+            **environ,
+        }
+        self.client = httpx.Client(timeout=20)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with open(self.log, "ab") as log:
+            command = [sys.executable, "-m", "devstack.api"]
+            self.process = subprocess.Popen(command, env=self._environ, stdout=log, stderr=log)
+        self.wait(lambda: self.client.get(f"{self.origin}/health").status_code == 200)
+
+    def stop(self) -> int:
+        """End the server as a deployment would; returns its exit code."""
+        assert self.process
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(10)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self.client.close()
+
+    def wait(self, done: Callable[[], bool], seconds: float = 15) -> None:
+        """Wait until a condition holds; a server that does not answer yet counts as a no."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if done():
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.02)
+        raise AssertionError(f"waited in vain: {self.log.read_text()[-2000:]}")
+
+    def execute(self, sql: str) -> None:
+        with psycopg.connect(self.database_uri, autocommit=True) as connection:
+            connection.execute(sql)
+
+    def ask(self, method: str, path: str, role: str | list[str] = "anon", body: object = None, **headers: str) -> Case:
+        """Send one request as a role; underscores in header names stand for dashes."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        case = {"method": method, "path": path, "role": role, "body": body, "headers": named}
+        return self.ask_case(case)
+
+    def ask_case(self, case: Case) -> Case:
+        answer = ask(self.client, self.url, SECRET, case)
+        if case["method"] not in ("GET", "HEAD") and answer["status"] < 300:  # what was refused was rolled back
+            self.is_changed = self.is_changed or not case["path"].startswith("/rpc/") or "lend" in case["path"]
+        return answer
+
+    def restore(self) -> None:
+        """Put the rows back as they were; the schema stays, so nothing has to be loaded anew."""
+        if self.is_changed:
+            self.execute(self.rows)
+            self.is_changed = False
+
+    def load(self, *scripts: str) -> None:
+        """Load the schema, and keep what puts its rows back."""
+        rows = [SCHEMA[SCHEMA.index("insert into branches") :], *(s[s.index("-- data") :] for s in scripts[1:])]
+        self.execute("\n".join(scripts))
+        with psycopg.connect(self.database_uri) as connection:
+            query = (
+                "select string_agg(format('%I', relname), ', ') from pg_class where relkind = 'r' and relnamespace = $1"
+            )
+            query = query.replace("$1", "'public'::regnamespace")
+            (tables,) = connection.execute(query).fetchone()
+        self.rows = "\n".join([f"truncate {tables} restart identity cascade;", *rows]).replace("notify pgrst", "-- ")
+
+
+def _serve(
+    stack: Stack, name: str, executable: str, scripts: tuple[str, ...], directory: Path, **environ: str
+) -> Server:
+    stack.postgres.create_database(name)
+    server = Server(stack.postgres, name, executable, directory, **environ)
+    server.load(*scripts)
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="session", params=["own"] + (["real"] if REAL else []))
+def library(request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The schema of the recorded cases."""
+    executable = REAL if request.param == "real" else ""
+    server = _serve(stack, f"library_{request.param}", executable, (SCHEMA,), tmp_path_factory.mktemp("library"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session", params=["own"] + (["real"] if REAL else []))
+def annex(request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The same and more: see annex.sql. Requests with `X-Refuse: yes` are refused by a pre-request function."""
+    executable, directory = REAL if request.param == "real" else "", tmp_path_factory.mktemp("annex")
+    environ = {"PGRST_DB_PRE_REQUEST": "public.pre_request", "PGRST_DB_MAX_ROWS": "1000", "PGRST_DB_POOL": "5"}
+    environ["SUPABASE_SECRET_KEY"], environ["SUPABASE_PUBLISHABLE_KEY"] = "sb_secret_abc", "sb_publishable_abc"
+    server = _serve(stack, f"annex_{request.param}", executable, (SCHEMA, ANNEX), directory, **environ)
+    yield server
+    server.stop()
