@@ -18,6 +18,7 @@ from service.mail.links import LINKS
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "email_templates"
 TEMPLATES = sorted(path.parent.name for path in FOLDER.glob("*/subject.txt"))
+FALLBACKS = {"name": "traveller", "package": "your trip"}  # old bookings may lack them
 MAX_LINE = 200  # characters of one value, unless it is the message of an alert
 # Marks that turn the direction of what follows around; a name may not rewrite the sentence it stands in.
 TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F])
@@ -58,8 +59,7 @@ def render(
     and when data is missing, null, or no date or amount where one is printed.
     """
     context = {key: _clean(value, is_long=key == "message") for key, value in data.items()}
-    if "name" in data:
-        context["name"] = context["name"] or "traveller"
+    context |= {key: fallback for key, fallback in FALLBACKS.items() if key in context and not context[key]}
     context |= {"brand": brand, "site_url": site_url, "site_name": urlsplit(site_url).netloc}
     if link:
         context |= {"link": link, "valid_for": words.duration(valid_for or 0)}

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from service.mail import render, words
@@ -58,7 +59,7 @@ def test_styles_are_inline_and_narrow_and_dark_screens_have_theirs(template: str
 @pytest.mark.parametrize("template", render.TEMPLATES)
 def test_data_that_is_missing_or_null_is_no_mail(template: str) -> None:
     given = sample(template)
-    optional = {"name", "travel_date", "reason", "full"}
+    optional = {*render.FALLBACKS, "travel_date", "reason", "full"}
     for key in given.keys():
         with pytest.raises(render.Unwritable):
             fill_without(template, key)
@@ -77,6 +78,7 @@ def test_what_may_be_unknown_is_left_out() -> None:
     mail = fill("booking-confirmation", travel_date=None, name=None)
     assert mail.subject == "Your trip is booked: Ladakh: Lakes and High Passes"
     assert mail.text.startswith("Hello traveller,\n")
+    assert fill("payment-receipt", package="").subject == "Receipt: $2,598.00 for your trip"
     assert "bank" not in fill("payment-failed", reason=None).text
 
 
@@ -143,6 +145,12 @@ def test_an_unknown_template_is_none() -> None:
 )
 def test_money_reads_as_people_write_it(amount: int, currency: str, shown: str) -> None:
     assert words.money(amount, currency) == shown
+
+
+def test_money_has_the_decimals_that_the_database_counts_with(db: psycopg.Connection) -> None:
+    for code in {*words.ZERO_DECIMAL, *words.THREE_DECIMAL, "usd", "isk", "ugx", "huf", "twd"}:
+        (exponent,) = db.execute("select currency_exponent(%s)", [code]).fetchone()
+        assert len(words.money(1000, code).partition(".")[2]) == exponent, code
 
 
 def test_dates_read_as_people_write_them() -> None:
