@@ -30,9 +30,12 @@ class Worker:
         """Work until ``stop()``; the mail under way then is still finished."""
         if not self.settings.smtp_host:
             log.warning("mail is not configured (SMTP_HOST): mails wait in the outbox")
-        wait = POLL
+        wait, has_resumed = POLL, False
         while not self.stopping.is_set():
             try:
+                if not has_resumed:  # settings may have been mended since the pause
+                    store.resume_queue()
+                    has_resumed = True
                 if self.step():
                     continue
                 wait = POLL

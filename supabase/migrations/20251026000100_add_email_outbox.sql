@@ -42,7 +42,7 @@ comment on column public.email_outbox.attempts is 'Claims so far; one that a pau
 comment on column public.email_outbox.next_attempt_at is
   'When the mail may be claimed: the end of its wait while queued, the end of the lease while sending.';
 comment on column public.email_outbox.claimed_by is 'Made anew by each claim; only its holder may say how the mail went.';
-comment on column public.email_outbox.last_error is 'What the mail server said last, without addresses of others or links.';
+comment on column public.email_outbox.last_error is 'Why it did not go the last time, in the mail server''s words.';
 
 create index if not exists email_outbox_next_attempt_at_idx
   on public.email_outbox (next_attempt_at) where state in ('queued', 'sending');

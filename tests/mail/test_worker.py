@@ -395,10 +395,12 @@ def test_an_idle_worker_asks_about_once_a_second_and_wakes_within_one(
         with app.app_context():
             worker.run()
 
+    store.pause_queue("by another worker, before the settings were mended")
     thread = threading.Thread(target=run)
     thread.start()
     try:
         time.sleep(2.2)
+        assert store.queue_status()["pause_reason"] is None
         assert len(asked) <= 2.2 / POLL + 1
         started = time.monotonic()
         (email_id,) = queue(db)
