@@ -11,7 +11,7 @@ help: ## Show what can be made
 $(READY): requirements.txt requirements-dev.txt
 	@test -x $(PYTHON) || python3 -m venv $(VENV)
 	@echo "Installing the pinned requirements…"
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
 	@rm -f $(VENV)/.ready-* && touch $@
 
 run: $(READY) ## Start the local Supabase, Stripe, mailbox, the service and its worker
