@@ -37,21 +37,25 @@ comment on function public.register_customer is
 revoke all on function public.register_customer from public, anon, authenticated;
 grant execute on function public.register_customer to service_role;
 
--- Says nothing about whether the address is known: the limit counts for any, and the work is nearly the same.
+-- Says nothing about whether the address is known, by its time neither: the limit counts for any, and a mail to nobody
+-- is written like one to somebody and taken back before anybody can see it.
 create or replace function public.request_verification_mail(p_email text, p_limits jsonb, p_request jsonb)
 returns void
 language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_customer public.customers;
+  v_email_id uuid;
 begin
   perform public.take_rate_limit('verification_mail', p_email, p_limits);
   select * into v_customer from public.customers
   where lower(email) = lower(p_email) and deleted_at is null and verified_at is null and status = 'pending';
-  if v_customer.id is not null then
-    perform public.queue_email(
-      'email-verification', v_customer.email, jsonb_build_object('name', v_customer.name), p_customer_id => v_customer.id
-    );
+  v_email_id := public.queue_email(
+    'email-verification', coalesce(v_customer.email, p_email), jsonb_build_object('name', v_customer.name),
+    p_customer_id => v_customer.id
+  );
+  if v_customer.id is null then
+    delete from public.email_outbox where id = v_email_id;
   end if;
   perform public.record_customer_event(v_customer.id, 'verification_resent', p_request);
 end

@@ -11,13 +11,16 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 declare
   v_customer public.customers;
+  v_email_id uuid;
 begin
   perform public.take_rate_limit('reset_mail', p_email, p_limits);
   select * into v_customer from public.customers where lower(email) = lower(p_email) and deleted_at is null;
-  if v_customer.id is not null then
-    perform public.queue_email(
-      'password-reset', v_customer.email, jsonb_build_object('name', v_customer.name), p_customer_id => v_customer.id
-    );
+  v_email_id := public.queue_email(
+    'password-reset', coalesce(v_customer.email, p_email), jsonb_build_object('name', v_customer.name),
+    p_customer_id => v_customer.id
+  );
+  if v_customer.id is null then
+    delete from public.email_outbox where id = v_email_id;
   end if;
   perform public.record_customer_event(v_customer.id, 'password_reset_requested', p_request);
 end
@@ -135,6 +138,8 @@ begin
   update public.bookings
   set name = 'Deleted customer', email = 'deleted@example.invalid', phone = null, message = null, special_requests = null
   where customer_id = p_customer_id or (customer_id is null and lower(email) = v_proven);
+  update public.support_tickets set customer = 'Deleted customer', email = 'deleted@example.invalid'
+  where lower(email) = v_proven;
   delete from public.email_outbox where customer_id = p_customer_id or lower(recipient) = v_proven;
   delete from public.customer_sessions where customer_id = p_customer_id;
   delete from public.email_verification_tokens where customer_id = p_customer_id;
@@ -152,7 +157,7 @@ begin
 end
 $$;
 comment on function public.delete_customer is
-  'Erase the person from the account, its bookings and mails; payments and audit rows stay, the address is free again. '
+  'Erase the person from the account, its bookings, tickets and mails; payments and audit rows stay, the address is free again. '
   'PT401 when p_password_hash, which the service compared, is not the current one.';
 revoke all on function public.delete_customer from public, anon, authenticated;
 grant execute on function public.delete_customer to service_role;

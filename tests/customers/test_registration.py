@@ -114,3 +114,20 @@ def test_register_is_limited_by_address(client_with):
         strict.post(REGISTER, {}, expect=400)
     assert strict.post(REGISTER, {}, expect=429)["code"] == "too_many_requests"
     assert int(strict.last.headers["Retry-After"]) > 3500
+
+
+@pytest.mark.parametrize("table", ["customer_preferences", "email_outbox", "customer_events", "customer_sessions"])
+def test_register_leaves_nothing_where_any_part_of_it_fails(api, db, table):
+    email = unique_email("half")
+    db.execute(
+        "create function pg_temp.fail() returns trigger language plpgsql as $$ begin raise 'no'; end $$;"
+        f"create trigger fail before insert on {table} for each row execute function pg_temp.fail()"
+    )
+    try:
+        answer = api.post(REGISTER, {**VALID, "email": email}, expect=500)
+    finally:
+        db.execute(f"drop trigger fail on {table}; drop function pg_temp.fail()")
+    assert answer["code"] == "internal_error"
+    assert db.execute("select from customers where email = %s", [email]).fetchall() == []
+    assert db.execute("select from email_outbox where recipient = %s", [email]).fetchall() == []
+    api.post(REGISTER, {**VALID, "email": email}, expect=201)

@@ -108,3 +108,28 @@ def test_resend_is_limited_by_address_known_or_not(api, newcomer):
         answer = api.post(RESEND, {"email": email.upper()}, expect=429)
         assert answer == {"error": "Too many attempts. Please try again later.", "code": "too_many_attempts"}
         assert 1 <= int(api.last.headers["Retry-After"]) <= 60
+
+
+def test_nothing_that_is_stored_is_a_link_or_a_session(api, db, newcomer, link):
+    """Who reads the whole database, the outbox included, can neither verify, nor reset, nor sign in with it."""
+    link(newcomer["email"])
+    api.post("/api/customers/forgot-password", {"email": newcomer["email"]})
+    link(newcomer["email"], "password-reset")
+    stored: set[str] = set()
+    for table, key in [
+        ("customers", "id"),
+        ("customer_sessions", "customer_id"),
+        ("email_verification_tokens", "customer_id"),
+        ("password_reset_tokens", "customer_id"),
+        ("email_outbox", "customer_id"),
+        ("customer_events", "customer_id"),
+    ]:
+        rows = db.execute(f"select to_jsonb(t) from {table} t where {key} = %s", [newcomer["customerId"]]).fetchall()
+        assert rows, table
+        stored |= {value for (row,) in rows for value in row.values() if isinstance(value, str) and value.strip()}
+    for value in stored:
+        sent = {"customerId": newcomer["customerId"], "token": value[:200]}
+        assert api.post(VERIFY, sent, expect=400)["code"] == "token_invalid"
+        sent["newPassword"] = "an entirely new one"
+        assert api.post("/api/customers/reset-password", sent, expect=400)["code"] == "token_invalid"
+        api.signed_in(value).get("/api/customers/me", expect=401)
