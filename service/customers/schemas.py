@@ -2,7 +2,6 @@
 
 import re
 from typing import Any
-from zoneinfo import available_timezones
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
@@ -243,9 +242,9 @@ def _matching(pattern: str, example: str) -> validate.Regexp:
 
 
 class PreferencesSchema(ChangeSchema):
-    language = Text(max=35, validate=_matching(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", "en or en-GB"))
-    currency = Text(max=3, validate=_matching(r"[A-Za-z]{3}\Z", "usd"))
-    timezone = Text(max=60, validate=validate.OneOf(sorted(available_timezones()), error="Is not a known time zone."))
+    language = Text(max=35, validate=_matching(r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", "en or en-GB"))
+    currency = Text(max=3, validate=_matching(r"^[A-Za-z]{3}$", "usd"))
+    timezone = Text(max=60, validate=_matching(r"^[A-Za-z][\w+-]*(/[\w+-]+){0,2}$", "Europe/Oslo"))
     newsletter = Flag()
     sms = Flag()
     email_notifications = Flag()
