@@ -4,7 +4,7 @@ from flask import Flask
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service import api, commands, database, errors, guards, health, limits, logs, mail
+from service import api, commands, database, errors, guards, health, limits, logs, mail, rest
 from service.config import Settings
 
 
@@ -39,6 +39,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     documented = api.init_app(app)
     _register_blueprints(app, documented)
     documented.register_blueprint(health.blueprint)
+    rest.init_app(app)
     commands.init_app(app)
     guards.require_everywhere(app)
     return app

@@ -39,7 +39,7 @@ class Client:
         kwargs.setdefault("environ_base", {"REMOTE_ADDR": self.address})
         self.last = self.http.open(path, method=method, headers=sent, **kwargs)
         assert self.last.status_code == expect, f"{method} {path}: {self.last.status} {self.last.text[:2000]}"
-        return self.last.get_json() if self.last.is_json else self.last.data
+        return self.last.get_json() if self.last.is_json and self.last.data else self.last.data
 
     def get(self, path: str, **kwargs: Any) -> Any:
         return self.call("GET", path, **kwargs)

@@ -66,6 +66,7 @@ def app_with(settings_for: Callable[..., Settings]) -> Iterator[Callable[..., Fl
         app.extensions["supabase"].postgrest.session.close()
         if "payment_gateway" in app.extensions:
             app.extensions["payment_gateway"].session.close()
+        app.extensions["rest"].close()
 
 
 @pytest.fixture(scope="session")

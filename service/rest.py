@@ -1,0 +1,145 @@
+"""`/rest/v1`: Supabase's table API on this origin, with the rights of whoever asks.
+
+The site's pages read and write tables with supabase-js. Built with this service's address as that of Supabase, they
+need no open tables: a visitor goes on as `anon`, and staff, known by the cookie, as the database role `staff`, whose
+policies read the permissions out of a short-lived token (20251027000002_add_staff_policies.sql).
+"""
+
+import functools
+import logging
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import jwt
+from flask import Blueprint, Flask, Response, after_this_request, current_app, g, request
+
+from service import permissions
+from service.config import settings
+from service.credentials import read_token
+from service.errors import NotFound, ServiceError, Unauthorized, Unavailable, answer_service_error
+from service.guards import COOKIES, clear_session_cookie, public, refuse_foreign_origin
+from service.upstream import CHUNK, Answer, Upstream, UpstreamError
+
+log = logging.getLogger(__name__)
+
+RESOURCE = re.compile(r"(rpc/)?[A-Za-z0-9_]{1,63}\Z", re.ASCII)
+# Nothing else of the caller's headers goes on: the key that the site was built with gives no rights here.
+FORWARDED = ("Accept", "Accept-Profile", "Content-Profile", "Content-Type", "Prefer", "Range", "Range-Unit")
+RETURNED = (
+    *("Content-Type", "Content-Range", "Content-Location", "Content-Profile", "Content-Encoding", "Content-Length"),
+    *("Location", "Preference-Applied", "Range-Unit", "Retry-After"),
+)
+TOKEN_TTL = 60  # seconds; one token serves the requests of half that time
+UNTOUCHED = "%!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # all of ASCII that may stand in a line of HTTP
+
+blueprint = Blueprint("rest", __name__, url_prefix="/rest/v1")
+
+
+def init_app(app: Flask) -> None:
+    """Connections of this process alone, beside those that the service itself uses."""
+    app.extensions["rest"] = Upstream(app.extensions["settings"].supabase_url)
+    app.register_blueprint(blueprint)
+
+
+@blueprint.route("/<path:resource>", methods=["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"])
+@public
+def pass_on(resource: str) -> Response:
+    """Ask Supabase the same as the caller asked here, and answer what it answers, both without keeping the body."""
+    if not RESOURCE.match(resource):
+        raise NotFound()
+    headers = {name: request.headers[name] for name in FORWARDED if name in request.headers}
+    headers["apikey"], headers["Authorization"] = _credentials()
+    headers["Accept-Encoding"] = "gzip" if "gzip" in request.headers.get("Accept-Encoding", "") else "identity"
+    answer = _send(resource, headers)
+    if answer.status == 401 and "staff_claims" in g:
+        _forget_staff()
+    returned = [(name, answer.headers[name]) for name in RETURNED if name in answer.headers]
+    return Response(answer, answer.status, returned, direct_passthrough=True)
+
+
+@blueprint.errorhandler(ServiceError)
+def answer_error(error: ServiceError) -> Response:
+    """In our shape, with the keys that supabase-js shows beside."""
+    error.extra = {**error.extra, "message": error.message, "details": None, "hint": None}
+    return answer_service_error(error)
+
+
+def _credentials() -> tuple[str, str]:
+    """The headers apikey and Authorization with the caller's rights. Raises ``ServiceError``."""
+    if not settings.supabase_anon_key:
+        raise Unavailable("/rest/v1 needs SUPABASE_ANON_KEY.", code="rest_not_configured")
+    key, secret = settings.supabase_anon_key, settings.supabase_jwt_secret
+    claims = _staff_claims()
+    if claims and not secret:
+        raise Unavailable("Staff pages need SUPABASE_JWT_SECRET.", code="staff_rest_not_configured")
+    if not secret:
+        return key, f"Bearer {key}"
+    half_life = int(time.time()) // (TOKEN_TTL // 2)
+    if claims:
+        token = _staff_token(secret, half_life, claims["id"], claims["email"], claims["sid"], claims["role"])
+    else:
+        token = _visitor_token(secret, half_life, request.remote_addr or "")
+    return key, f"Bearer {token}"
+
+
+def _staff_claims() -> dict[str, Any] | None:
+    """What the cookie of staff says; None without one. A header's token is the site's key, never a person's.
+
+    That the session lives is looked at by the database, with the request itself: staff_can() in the policies.
+    """
+    cookie = request.cookies.get(COOKIES["staff"])
+    if not cookie:
+        return None
+    try:
+        g.staff_claims = read_token("staff", cookie)
+    except Unauthorized:
+        _forget_staff()
+        raise
+    refuse_foreign_origin()
+    return g.staff_claims
+
+
+def _forget_staff() -> None:
+    """Take back a cookie that is good for nothing: the next request is a visitor's, and the site works again."""
+    after_this_request(lambda response: clear_session_cookie(response, "staff"))
+
+
+@functools.lru_cache(maxsize=1000)
+def _staff_token(secret: str, half_life: int, staff_id: int, email: str, session_id: str, role: str) -> str:
+    allowed = sorted(permissions.ROLES.get(role, ()))
+    claims = {"role": "staff", "sub": str(staff_id), "email": email, "sid": session_id, "permissions": allowed}
+    return _signed(claims, secret, half_life)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _visitor_token(secret: str, half_life: int, address: str) -> str:
+    """As the anon key, and who the visitor is: the database limits what one address sends in."""
+    return _signed({"role": "anon", "visitor": address}, secret, half_life)
+
+
+def _signed(claims: dict[str, Any], secret: str, half_life: int) -> str:
+    issued = half_life * (TOKEN_TTL // 2)
+    return jwt.encode({**claims, "iat": issued, "exp": issued + 2 * TOKEN_TTL}, secret, "HS256")
+
+
+def _send(resource: str, headers: dict[str, str]) -> Answer:
+    query = quote(request.query_string, safe=UNTOUCHED)
+    target = f"{urlsplit(settings.supabase_url).path.rstrip('/')}/rest/v1/{resource}{'?' if query else ''}{query}"
+    try:
+        return current_app.extensions["rest"].send(request.method, target, headers, _sent_body(headers))
+    except UpstreamError as error:
+        log.error("Supabase unreachable", extra={"cause": str(error)})
+        raise Unavailable(code="database_unavailable") from error
+
+
+def _sent_body(headers: dict[str, str]) -> Iterator[bytes] | bytes | None:
+    """The caller's body, piece by piece where its length is known; the limit on sizes holds for both."""
+    if request.method in ("GET", "HEAD"):
+        return None
+    if request.content_length is None:
+        return request.get_data(cache=False) or None
+    headers["Content-Length"] = str(request.content_length)
+    return iter(lambda: request.stream.read(CHUNK), b"")
