@@ -1,15 +1,32 @@
 -- Purpose: what customers keep with us: profile, address book, preferences; and all of it in one document.
 -- The writers run as role customer (see 20251026000002), so row-level security holds behind their own conditions.
 -- Functions: update_profile, list_customer_bookings, save_address, delete_address, update_preferences, export_customer ·
---   address_json.
+--   lock_customer, address_json (for other SQL functions).
 -- SECURITY DEFINER functions: none.
 -- Roll back: supabase/rollbacks/20251026000113_add_customer_records.sql
+
+-- For a call that was let in just before its account was deleted: it must leave nothing behind.
+create or replace function public.lock_customer(p_customer_id uuid)
+returns void
+language plpgsql volatile security invoker set search_path = ''
+as $$
+begin
+  perform from public.customers where id = p_customer_id and email is not null for no key update;
+  if not found then
+    raise sqlstate 'PT401' using message = 'Your session has ended. Please log in again.', hint = 'session_ended';
+  end if;
+end
+$$;
+comment on function public.lock_customer is 'Hold the row of an account that still exists. PT401 session_ended.';
+revoke all on function public.lock_customer from public, anon, authenticated;
+grant execute on function public.lock_customer to service_role, customer;
 
 create or replace function public.update_profile(p_customer_id uuid, p_changes jsonb, p_request jsonb)
 returns jsonb
 language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
+  perform public.lock_customer(p_customer_id);
   update public.customers
   set name = coalesce(p_changes ->> 'name', name),
     phone = case when p_changes ? 'phone' then p_changes ->> 'phone' else phone end,
@@ -68,7 +85,7 @@ as $$
 declare
   v_address public.customer_addresses;
 begin
-  perform from public.customers where id = p_customer_id for no key update;
+  perform public.lock_customer(p_customer_id);
   if p_address_id is not null then
     select * into v_address from public.customer_addresses where id = p_address_id and customer_id = p_customer_id;
     if not found then
@@ -137,7 +154,8 @@ as $$
 declare
   v_preferences public.customer_preferences;
 begin
-  select * into v_preferences from public.customer_preferences where customer_id = p_customer_id for update;
+  perform public.lock_customer(p_customer_id);
+  select * into v_preferences from public.customer_preferences where customer_id = p_customer_id;
   v_preferences := jsonb_populate_record(v_preferences, p_changes - array['customer_id', 'updated_at']);
   update public.customer_preferences
   set (language, currency, timezone, newsletter, sms, email_notifications) = (

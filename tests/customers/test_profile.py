@@ -115,3 +115,20 @@ def test_totals_and_points_follow_payments_and_refunds(db, customer, currency, a
     assert totals() == (0.0, 0, 1)
     db.execute("update bookings set status = 'Cancelled' where id = %s", [booking])
     assert totals() == (0.0, 0, 0)
+
+
+def test_a_call_that_was_let_in_before_the_deletion_leaves_nothing(app, api, db, customer):
+    from service.customers import store
+    from service.errors import ServiceError
+
+    customer.api.delete(f"/api/customers/{customer.id}", {"password": PASSWORD})
+    address = {"label": "Home", "street": "1 Main", "city": "Oslo", "country": "NO"}
+    for call in (
+        lambda: store.update_profile(customer.id, {"name": "Back"}, {}),
+        lambda: store.save_address(customer.id, None, address, {}),
+        lambda: store.update_preferences(customer.id, {"sms": True}, {}),
+    ):
+        with app.app_context(), pytest.raises(ServiceError) as refused:
+            call()
+        assert (refused.value.status, refused.value.code) == (401, "session_ended")
+    assert db.execute("select from customer_addresses where customer_id = %s", [customer.id]).fetchall() == []

@@ -17,6 +17,7 @@ CALLERS = {
     "customer_json": ["customer"],
     "delete_address": ["customer"],
     "list_customer_bookings": ["customer"],
+    "lock_customer": ["customer"],
     "record_customer_event": ["customer"],
     "save_address": ["customer"],
     "update_preferences": ["customer"],

@@ -125,7 +125,7 @@ def test_functions_hold_to_the_callers_rows(as_customer, db, stranger):
         ("update_preferences", {"p_changes": {"sms": True}}),
     ]:
         answer = as_customer.post(f"/rpc/{function}", json={"p_customer_id": stranger.id, "p_request": request, **body})
-        assert answer.status_code == 403, (function, answer.text)
+        assert (answer.status_code, answer.json()["hint"]) == (401, "session_ended"), (function, answer.text)
     listed = as_customer.post(
         "/rpc/list_customer_bookings", json={"p_customer_id": stranger.id, "p_page": 1, "p_limit": 50}
     )
