@@ -1,8 +1,9 @@
 """What payments ask and answer: forms only; amounts are minor units."""
 
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from service.fields import EmailAddress, Integer, PageSchema, PaginationSchema, RecordId, Schema, Text
 
@@ -12,6 +13,24 @@ GATEWAYS = ("stripe", "paypal", "razorpay", "manual")
 
 def currency(**kwargs: Any) -> fields.Field:
     return Text(validate=validate.Regexp(r"^[A-Za-z]{3}$", error="Must be a code of three letters."), max=3, **kwargs)
+
+
+class Moment(fields.Field):
+    """A day or a moment in ISO 8601, UTC where no offset is given; as the end of a span a day means its end."""
+
+    def __init__(self, *, is_end: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.is_end = is_end
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        try:
+            if len(value) == len("2026-01-31"):
+                day = date.fromisoformat(value) + timedelta(days=self.is_end)
+                return datetime.combine(day, time.min, UTC)
+            moment = datetime.fromisoformat(value)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise ValidationError("Must be a day or a moment, as 2026-01-31 or 2026-01-31T12:00:00Z.") from error
 
 
 class CreatePaymentIntentSchema(Schema):
@@ -126,8 +145,8 @@ class ListTransactionsSchema(PageSchema):
     status = fields.String(validate=validate.OneOf(STATUSES))
     gateway = fields.String(validate=validate.OneOf(GATEWAYS))
     bookingId = RecordId()
-    from_ = fields.AwareDateTime(data_key="from", format="iso")
-    to = fields.AwareDateTime(format="iso", metadata={"description": "Up to, not including"})
+    from_ = Moment(data_key="from")
+    to = Moment(is_end=True, metadata={"description": "A day is included, a moment is not"})
     q = Text(max=100, empty_is_none=True, metadata={"description": "In ids, names, addresses and packages"})
 
 

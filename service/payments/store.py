@@ -97,8 +97,3 @@ def list_unknown_events(ids: list[str]) -> list[str]:
 def finish_reconciliation() -> dict[str, int]:
     """Tell staff of what waits too long, forget what is outdated; the backlog."""
     return rpc("finish_reconciliation")
-
-
-def payment_backlog() -> dict[str, int]:
-    """Events without effect yet: ``{"waiting": how many, "oldest_seconds": age of the oldest}``."""
-    return rpc("payment_backlog")

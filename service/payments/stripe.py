@@ -24,6 +24,12 @@ TOLERANCE = 300  # seconds a signature is good for, before and after; Stripe's o
 MAX_HEADER = 4096
 REASONS = {"duplicate", "fraudulent", "requested_by_customer"}  # docs.stripe.com/api/refunds/create, "reason"
 
+# Refusals of a refund that staff can do something about (docs.stripe.com/error-codes).
+CONFLICTS = {
+    "charge_already_refunded": "This payment was refunded already.",
+    "charge_disputed": "The payer disputes this payment; until that is decided it cannot be refunded.",
+}
+
 
 class StripeGateway:
     """A client with time-outs of its own: the SDK's default lets a request wait for minutes."""
@@ -188,8 +194,10 @@ def _translated(error: stripe.StripeError) -> GatewayError:
         return GatewayError(code="payment_gateway_busy", status=503, retry_after=5, is_final=True)
     if isinstance(error, stripe.IdempotencyError):
         return GatewayError(retry_after=5, is_replayed=True)
+    if code in CONFLICTS:
+        return GatewayError(CONFLICTS[code], code=code, status=409, is_final=True)
     if isinstance(error, stripe.InvalidRequestError) and error.param in ("amount", "currency"):
-        message = "This amount cannot be paid in this currency."
+        message = "The payment service refused this amount."
         return GatewayError(message, code="amount_refused", status=400, is_final=True, is_replayed=True)
     if isinstance(error, (stripe.InvalidRequestError, stripe.AuthenticationError, stripe.PermissionError)):
         return GatewayError(code=code or None, retry_after=60, is_final=status != 409, is_replayed=True)

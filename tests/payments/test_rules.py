@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
 from devstack.stack import Stack
-from tests.payments.histories import Bookings, gateway_histories, outcome_in_order
+from tests.payments.histories import BOOK, Bookings, ask, event, gateway_histories, outcome_in_order, tell
 
 BRIEF = settings(
     max_examples=60,
@@ -42,3 +42,17 @@ def test_the_order_of_events_does_not_matter(service_role):
         assert outcome_in_order(service_role, events, order) == expected
 
     check()
+
+
+def test_an_old_payment_tried_again_stands_beside_a_live_one(service_role):
+    """The old one was declined, a stranger is processing, and now the old one is tried again."""
+    with service_role.transaction(force_rollback=True):
+        booking_id = ask(service_role, BOOK, 300)
+        task = ask(service_role, "select begin_payment(%s)", booking_id)
+        ask(service_role, "select attach_payment(%s, 'pi_old')", task["transaction_id"])
+        tell(service_role, event("payment.failed", "pi_old", 1, amount=30000))
+        tell(service_role, event("payment.processing", "pi_x", 2, amount=30000, metadata={"booking_id": booking_id}))
+        tell(service_role, event("payment.processing", "pi_old", 3, amount=30000))
+        query = "select gateway_payment_id, status, cancel_requested_at is null from transactions"
+        found = service_role.execute(f"{query} where booking_id::text = %s order by 1 desc", [booking_id]).fetchall()
+        assert found == [("pi_x", "processing", True), ("pi_old", "processing", False)]

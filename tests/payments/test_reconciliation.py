@@ -1,0 +1,155 @@
+"""With every webhook lost, one run makes our books equal Stripe's; and again changes nothing."""
+
+import json
+
+import pytest
+from flask import Flask
+
+from service.payments.reconciliation import reconcile
+from tests.payments.histories import ask
+from tests.payments.test_webhooks import example
+
+CREATE = "/api/payments/create-payment-intent"
+REFUND = "/api/payments/refund"
+
+
+@pytest.fixture
+def run(app: Flask, stripe):
+    """One reconciliation; what it did. Never an error."""
+
+    def run() -> dict[str, int]:
+        with app.app_context():
+            done = reconcile()
+        assert done.get("errors", 0) == 0
+        return done
+
+    return run
+
+
+def test_without_any_webhook_the_states_are_right_after_one_run(api, staff, stripe, run, book, ledger):
+    names = ("paid", "failed", "processing", "open", "refunded", "disputed", "canceled")
+    bookings = {name: book() for name in names}
+    intents = {name: api.post(CREATE, {"bookingId": bookings[name]})["paymentIntentId"] for name in names}
+    for name in ("paid", "refunded", "disputed"):
+        stripe.confirm(intents[name])
+    stripe.confirm(intents["failed"], "pm_card_chargeDeclined")
+    stripe.confirm(intents["processing"], "pm_usBankAccount_processing")
+    stripe.refund(intents["refunded"])
+    stripe.dispute(intents["disputed"])
+    key = {"Authorization": f"Bearer {api.app.extensions['settings'].stripe_secret_key}"}
+    stripe.http.post(f"/v1/payment_intents/{intents['canceled']}/cancel", headers=key)
+    run()
+    assert {name: ledger.booking(booking_id) for name, booking_id in bookings.items()} == {
+        "paid": ("Paid", "Confirmed"),
+        "failed": ("Failed", "Pending"),
+        "processing": ("Pending", "Pending"),
+        "open": ("Pending", "Pending"),
+        "refunded": ("Refunded", "Confirmed"),
+        "disputed": ("Paid", "Confirmed"),
+        "canceled": ("Failed", "Pending"),
+    }
+    assert ledger.transactions(bookings["processing"]) == [("processing", 29999, 0)]
+    assert ledger.audit(bookings["paid"])[-1] == ("pending", "completed", "reconciliation")
+    audits, mails = [[look(one) for one in bookings.values()] for look in (ledger.audit, ledger.mails)]
+    run()
+    assert [[look(one) for one in bookings.values()] for look in (ledger.audit, ledger.mails)] == [audits, mails]
+
+
+def test_a_refund_left_behind_is_made_once(staff, stripe, paid, run, ledger, db, monkeypatch):
+    admin = staff()
+    left = []
+    for is_made in (True, False):
+        booking_id, intent = paid()
+        left.append((booking_id, intent))
+        stripe.outage("reset", when="after" if is_made else "before", path="/v1/refunds")
+        body = {"bookingId": booking_id, "reason": "because", "amount": 700}
+        admin.api.post(REFUND, body, expect=503)
+        stripe.end_outages()
+    stripe.forget_keys()
+    run()
+    run()
+    for booking_id, intent in left:
+        made = [one["amount"] for one in stripe.ledger()["refunds"] if one["payment_intent"] == intent]
+        assert made == [700]
+        assert ledger.transactions(booking_id) == [("completed", 29999, 700)]
+        assert ledger.audit(booking_id)[-1] == ("completed", "completed", admin.email)
+
+
+def test_a_pending_refund_is_asked_for(staff, stripe, paid, run, ledger):
+    admin = staff()
+    booking_id, intent = paid()
+    stripe.next_refunds("pending", 1)
+    answer = admin.api.post(REFUND, {"bookingId": booking_id, "reason": "because"})
+    stripe.change_refund(answer["refundId"], "failed")
+    run()
+    assert ledger.transactions(booking_id) == [("completed", 29999, 0)]
+
+
+def test_superseded_payments_are_canceled(api, stripe, run, book, db):
+    booking_id = book()
+    intent = api.post(CREATE, {"bookingId": booking_id})["paymentIntentId"]
+    db.execute("select set_booking_payment_status(%s, 'Paid', null, 'staff@example.com')", [booking_id])
+    run()
+    assert stripe.get(intent)["status"] == "canceled"
+
+
+def test_parked_events_are_tried_again_and_staff_is_told_in_time(hook, run, db, ledger, staff, book):
+    admin, booking_id = staff(), "0a53f2f8-43a5-4a8e-9be7-6c0c3e9f2c55"
+    event = example(hook, metadata={"booking_id": booking_id})
+    hook.send(event)
+    told = "select count(*) from email_outbox where dedupe_key like %s and recipient = %s"
+    key = [f"event:{event['id']}:%", admin.email]
+    run()
+    assert db.execute(told, key).fetchone() == (0,)
+    db.execute("update stripe_events set received_at = now() - interval '16 minutes' where id = %s", [event["id"]])
+    done = run()
+    run()
+    assert done["unmatched"] >= 1
+    assert db.execute(told, key).fetchone() == (1,)
+    book(id=booking_id)
+    run()
+    assert ledger.booking(booking_id) == ("Paid", "Confirmed")
+
+
+def test_an_outage_stops_no_other_step(app, api, stripe, book, hook, ledger):
+    parked_id = "4b1f2c5e-6c0f-4b39-8d51-1f5e0d0a7a11"
+    hook.send(example(hook, metadata={"booking_id": parked_id}))
+    api.post(CREATE, {"bookingId": book()})
+    book(id=parked_id)
+    stripe.outage("error", status=400)
+    with app.app_context():
+        done = reconcile()
+    assert done["errors"] >= 2
+    assert ledger.booking(parked_id) == ("Paid", "Confirmed")
+
+
+def test_the_command_reconciles_and_replays(app, api, stripe, hook, book, ledger, tmp_path):
+    booking_id = book()
+    intent = api.post(CREATE, {"bookingId": booking_id})["paymentIntentId"]
+    stripe.confirm(intent)
+    (event,) = hook.events(intent, "payment_intent.succeeded")
+    command = app.test_cli_runner().invoke
+    assert command(args=["payments", "replay", event["id"]]).output == "processed\n"
+    assert ledger.booking(booking_id) == ("Paid", "Confirmed")
+    assert command(args=["payments", "replay", event["id"]]).output == "duplicate\n"
+    path = tmp_path / "event.json"
+    path.write_text(json.dumps(event))
+    assert command(args=["payments", "replay", str(path)]).output == "duplicate\n"
+    path.write_text("[]")
+    result = command(args=["payments", "replay", str(path)])
+    assert (result.exit_code, result.output) == (1, "Error: This is not an event.\n")
+    assert command(args=["payments", "replay", "evt_of_nobody"]).exit_code == 1
+    result = command(args=["payments", "reconcile"])
+    assert result.exit_code == 0 and "waiting" in result.output
+
+
+def test_without_stripe_there_is_nothing_to_reconcile(app_with):
+    app = app_with(STRIPE_SECRET_KEY=None)
+    result = app.test_cli_runner().invoke(args=["payments", "reconcile"])
+    assert (result.exit_code, result.output) == (1, "Error: STRIPE_SECRET_KEY is not set.\n")
+
+
+def test_the_backlog_is_told(hook, db):
+    before = ask(db, "select payment_backlog()")
+    hook.send(example(hook))
+    assert ask(db, "select payment_backlog()") == {**before, "unmatched": before["unmatched"] + 1}
