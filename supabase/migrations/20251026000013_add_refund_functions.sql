@@ -171,7 +171,7 @@ begin
   -- Of several payments the one that should not have been goes back first.
   select * into v_payment from public.transactions
   where booking_id = v_booking_id and status = 'completed' and amount_refunded < amount and gateway <> 'manual'
-  order by (review_reason = 'amount_mismatch') desc nulls last, completed_at desc, id limit 1 for update;
+  order by (review_reason = 'amount_mismatch') desc nulls last, completed_at desc, created_at desc limit 1 for update;
   if v_payment.id is null then
     raise sqlstate 'PT404' using message = 'No completed payment found for this booking', hint = 'payment_not_found';
   end if;
