@@ -17,7 +17,7 @@ class Kind:
     ttl: str
 
 
-# The pages are the site's own (contract of the existing React site).
+# The customers' pages are the existing React site's; staff's is service/auth/invitation.py.
 LINKS = {
     "email-verification": Kind("verify-email", "mint_email_token", "verify_token_ttl"),
     "password-reset": Kind("reset-password", "mint_email_token", "reset_token_ttl"),
