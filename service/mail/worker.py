@@ -91,6 +91,10 @@ class Worker:
             return "released" if error.status == 503 else "retry", error.message
         except Unwritable as error:
             return "dead", f"The mail cannot be written: {error}"
+        except Exception as error:  # one mail that nobody thought of must not keep the others
+            log.exception("a mail failed unexpectedly", extra={"email_id": email["id"], "template": email["template"]})
+            self.server.close()
+            return "retry", repr(error)
         return "sent", None
 
     def _write(self, email: dict[str, Any]) -> Letter | None:

@@ -2,7 +2,7 @@
 --   transaction; `flask worker` claims the rows, sends them and says how it went. No web request speaks SMTP.
 -- Tables: email_outbox, email_queue (one row: is sending paused?), worker_chores (periodic work, one run at a time).
 -- Functions: queue_email, alert_staff (for other SQL functions) · claim_email, finish_email, pause_email_queue,
---   resume_email_queue, list_unsent_links, retry_dead_emails, purge_emails, email_queue_status, claim_chore (for the worker).
+--   resume_email_queue, list_unsent_links, retry_dead_emails, purge_emails, email_queue_status, claim_chore (for the worker) · max_email_attempts.
 -- SECURITY DEFINER functions: none.
 -- Roll back: supabase/rollbacks/20251026000100_add_email_outbox.sql (unsent mail is lost with the table).
 
@@ -133,6 +133,15 @@ comment on function public.alert_staff is 'Queue a staff-alert mail to every act
 revoke all on function public.alert_staff from public, anon, authenticated;
 grant execute on function public.alert_staff to service_role;
 
+create or replace function public.max_email_attempts()
+returns integer
+language sql immutable security invoker set search_path = ''
+as $$ select 15 $$;
+
+comment on function public.max_email_attempts is 'How often one mail is tried; with the waits of finish_email some four days.';
+revoke all on function public.max_email_attempts from public, anon, authenticated;
+grant execute on function public.max_email_attempts to service_role;
+
 -- The worker asks this about once a second. While nothing is due it reads one index page and writes nothing.
 create or replace function public.claim_email(p_lease_seconds integer default 180)
 returns jsonb
@@ -149,7 +158,7 @@ begin
     next_attempt_at = now() + make_interval(secs => p_lease_seconds)
   where id = (
     select id from public.email_outbox
-    where state in ('queued', 'sending') and next_attempt_at <= now() and attempts < 15
+    where state in ('queued', 'sending') and next_attempt_at <= now() and attempts < public.max_email_attempts()
     order by next_attempt_at
     for update skip locked
     limit 1
@@ -168,13 +177,13 @@ $$;
 
 comment on function public.claim_email is
   'Take the mail that is due longest, for p_lease_seconds; null when none is due or sending is paused. A mail whose '
-  'worker died is due again when its lease ends. 15 attempts are the most.';
+  'worker died is due again when its lease ends.';
 revoke all on function public.claim_email from public, anon, authenticated;
 grant execute on function public.claim_email to service_role;
 
 -- The waits: 30 s after the first attempt, then twice as long each time, never over 24 hours; a random quarter is
--- taken off so that mails which failed together do not come back together. The 15th attempt, some four days later
--- (RFC 5321 4.5.4.1 asks for that long), is the last.
+-- taken off so that mails which failed together do not come back together. The last attempt is some four days later, as
+-- RFC 5321 4.5.4.1 asks.
 create or replace function public.finish_email(p_id uuid, p_claim uuid, p_outcome text, p_error text default null)
 returns text
 language plpgsql volatile security invoker set search_path = ''
@@ -185,11 +194,12 @@ begin
   update public.email_outbox
   set state = case
         when p_outcome in ('sent', 'dropped', 'dead') then p_outcome
-        when p_outcome = 'retry' and attempts >= 15 then 'dead'
+        when p_outcome = 'retry' and attempts >= public.max_email_attempts() then 'dead'
         else 'queued'
       end,
       finished_at = case
-        when p_outcome in ('sent', 'dropped', 'dead') or (p_outcome = 'retry' and attempts >= 15) then now()
+        when p_outcome in ('sent', 'dropped', 'dead') then now()
+        when p_outcome = 'retry' and attempts >= public.max_email_attempts() then now()
       end,
       next_attempt_at = case
         when p_outcome = 'retry'
@@ -287,7 +297,7 @@ begin
   update public.email_outbox
   set state = 'dead', finished_at = now(), claimed_by = null,
     last_error = coalesce(last_error, 'The worker died each time it sent this mail.')
-  where state = 'sending' and next_attempt_at <= now() and attempts >= 15;
+  where state = 'sending' and next_attempt_at <= now() and attempts >= public.max_email_attempts();
   delete from public.email_outbox where finished_at < now() - interval '30 days';
   get diagnostics v_purged = row_count;
   return v_purged;

@@ -9,6 +9,7 @@ drop function if exists public.pause_email_queue(text);
 drop function if exists public.finish_email(uuid, uuid, text, text);
 drop function if exists public.claim_email(integer);
 drop function if exists public.alert_staff(text, text, text);
+drop function if exists public.max_email_attempts();
 drop function if exists public.queue_email(text, text, jsonb, text, uuid);
 drop table if exists public.worker_chores;
 drop table if exists public.email_queue;
