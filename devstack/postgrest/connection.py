@@ -167,6 +167,7 @@ class Connection:
                 results.append(result)
             elif prepared:
                 self._prepared[prepared] = self._fresh[prepared]
+        self._hand_on_notifications()  # those that came between the results
         if error is not None:
             raise _database_error(error)
         return results
@@ -184,9 +185,7 @@ class Connection:
     def _readable(self) -> None:
         try:
             self._pg.consume_input()
-            while notification := self._pg.notifies():
-                if self.on_notify:
-                    self.on_notify(notification.extra.decode("utf-8", "replace"))
+            self._hand_on_notifications()
         except psycopg.Error:
             self.broken = True
         if self._pg.status != pq.ConnStatus.OK:
@@ -196,6 +195,10 @@ class Connection:
             if self.on_break:
                 self.on_break()
         self._wake()
+
+    def _hand_on_notifications(self) -> None:
+        while self.on_notify and (notification := self._pg.notifies()):
+            self.on_notify(notification.extra.decode("utf-8", "replace"))
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
