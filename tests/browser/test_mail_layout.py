@@ -1,0 +1,43 @@
+"""Mails on the narrowest screens, laid out by a real browser."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from service.mail import render
+from tests.browser.mail_pictures import FLAGS
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+LONG = "Donaudampfschifffahrtsgesellschaft" * 5
+PAGE = """<!doctype html><meta charset="utf-8">{frames}<script>onload = () => {{
+  const width = (frame) => frame.contentDocument.documentElement.scrollWidth;
+  document.body.dataset.widths = JSON.stringify([...document.querySelectorAll("iframe")].map(width));
+}}</script>"""
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+@pytest.mark.parametrize("width", [320, 360])
+def test_no_mail_is_wider_than_a_phone_whatever_it_says(tmp_path: Path, width: int) -> None:
+    mails = []
+    for template in render.TEMPLATES:
+        data = json.loads((render.FOLDER / template / "sample.json").read_text())
+        long = data | {key: LONG for key in ("name", "package", "reason", "subject", "message", "role") if key in data}
+        place = {"site_url": "https://travel.example", "brand": "JKLG Travel"}
+        mails += [
+            render.render_sample(template).html,
+            render.render(template, long, link="https://travel.example/" + LONG, valid_for=3600, **place).html,
+        ]
+    frames = "".join(
+        f'<iframe width="{width}" frameborder="0" srcdoc="{html.escape(mail)}"></iframe>' for mail in mails
+    )
+    page = tmp_path / "page.html"
+    page.write_text(PAGE.format(frames=frames), encoding="utf-8")
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path}/profile", "--dump-dom", page.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert json.loads(re.search(r'data-widths="(\[[\d,]+\])"', shown)[1]) == [width] * len(mails)
