@@ -4,7 +4,7 @@ from flask import Flask
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service import api, commands, database, errors, guards, health, limits, logs, mail, rest
+from service import api, commands, database, errors, guards, health, limits, logs, mail, rest, site
 from service.config import Settings
 
 
@@ -40,6 +40,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     _register_blueprints(app, documented)
     documented.register_blueprint(health.blueprint)
     rest.init_app(app)
+    site.init_app(app)
     commands.init_app(app)
     guards.require_everywhere(app)
     return app

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from environs import Env, EnvValidationError
@@ -152,6 +153,10 @@ def _unsafe(settings: Settings) -> list[str]:
     address = urlsplit(settings.supabase_url or "")
     checks = [
         (not settings.supabase_url, "SUPABASE_URL is missing: the address of the Supabase project"),
+        (
+            settings.frontend_dist and not Path(settings.frontend_dist, "index.html").is_file(),
+            "FRONTEND_DIST names no folder with an index.html",
+        ),
         (address.scheme not in ("http", "https", ""), "SUPABASE_URL is no http(s) address"),
         (not settings.supabase_key, "SUPABASE_SERVICE_ROLE_KEY (or SUPABASE_SECRET_KEY) is missing"),
         (not secret, "JWT_SECRET is missing: python3 -c 'import secrets; print(secrets.token_hex(32))' makes one"),

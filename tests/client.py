@@ -36,6 +36,7 @@ class Client:
         sent = {**self.headers, **(headers or {})}
         if json is not None:
             kwargs["json"] = json
+        kwargs.setdefault("buffered", True)  # read to the end and closed, as a server does
         kwargs.setdefault("environ_base", {"REMOTE_ADDR": self.address})
         self.last = self.http.open(path, method=method, headers=sent, **kwargs)
         assert self.last.status_code == expect, f"{method} {path}: {self.last.status} {self.last.text[:2000]}"

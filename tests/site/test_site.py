@@ -1,0 +1,145 @@
+"""The built site is served beside the API: its files, its pages, its caching, and nothing outside its folder."""
+
+import base64
+import gzip
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from service.config import ConfigurationError
+from tests.client import Client
+
+INLINE = "window.theme = 'dark';"
+INDEX = f"<!doctype html><title>Site</title><script>{INLINE}</script><script src='/assets/index-BfX3kd92.js'></script>"
+PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    root = folder / "dist"
+    (root / "assets").mkdir(parents=True)
+    (root / ".git").mkdir()
+    (root / "index.html").write_text(INDEX)
+    (root / "robots.txt").write_text("User-agent: *")
+    (root / "assets" / "index-BfX3kd92.js").write_text("console.log(1)" * 50)
+    (root / "assets" / "index-BfX3kd92.js.gz").write_bytes(gzip.compress(b"console.log(1)" * 50))
+    (root / "assets" / "index-BfX3kd92.js.br").write_bytes(b"brotli")
+    (root / "assets" / "plain.css").write_text("body {}")
+    (root / ".git" / "config").write_text("secret")
+    (root / ".env").write_text("secret")
+    (folder / "secret.txt").write_text("secret")
+    (root / "link.txt").symlink_to(folder / "secret.txt")
+    return root
+
+
+@pytest.fixture(scope="module")
+def site(app_with, dist: Path) -> Client:
+    return Client(app_with(FRONTEND_DIST=str(dist), SUPABASE_URL="https://abc.supabase.example"))
+
+
+def test_the_start_page_and_unknown_pages_are_the_index(site: Client):
+    for path in ("/", "/packages/7", "/verify-email?token=a&customerId=b", "/admin", "/index.html", "/blog/v1.2"):
+        assert site.get(path, headers=PAGE).decode() == INDEX, path
+        headers = site.last.headers
+        assert (headers["Content-Type"], headers["Cache-Control"]) == ("text/html; charset=utf-8", "no-cache")
+    assert site.get("/packages/7", headers={"Accept": "*/*"}).decode() == INDEX
+    assert site.call("HEAD", "/packages/7", headers=PAGE) == b""
+
+
+def test_the_policy_allows_the_site_supabase_and_stripe(site: Client):
+    site.get("/", headers=PAGE)
+    policy = dict(rule.split(" ", 1) for rule in site.last.headers["Content-Security-Policy"].split("; "))
+    inline = base64.b64encode(hashlib.sha256(INLINE.encode()).digest()).decode()
+    assert policy["default-src"] == "'self'"
+    assert f"'sha256-{inline}'" in policy["script-src"]
+    assert "https://js.stripe.com" in policy["script-src"] and "https://js.stripe.com" in policy["frame-src"]
+    assert "unsafe" not in policy["script-src"]
+    assert {"https://abc.supabase.example", "wss://abc.supabase.example", "https://api.stripe.com"} <= set(
+        policy["connect-src"].split()
+    )
+    assert "http://127.0.0.1" in policy["script-src"]  # the local Stripe, as this is no production
+
+
+def test_in_production_no_local_stripe_is_allowed(app_with, dist: Path):
+    app = app_with(FRONTEND_DIST=str(dist), APP_ENV="production", BCRYPT_ROUNDS="10")
+    site = Client(app)
+    site.get("/", headers=PAGE)
+    policy = site.last.headers["Content-Security-Policy"]
+    assert app.extensions["settings"].stripe_api_base not in policy
+
+
+def test_hashed_files_are_kept_for_ever_and_others_asked_for_again(site: Client):
+    site.get("/assets/index-BfX3kd92.js")
+    headers = site.last.headers
+    assert headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    for path in ("/assets/plain.css", "/robots.txt"):
+        site.get(path)
+        assert site.last.headers["Cache-Control"] == "no-cache"
+        site.get(path, headers={"If-None-Match": site.last.headers["ETag"]}, expect=304)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding", "content"),
+    [
+        ("br, gzip", "br", b"brotli"),
+        ("gzip, br;q=0", "gzip", gzip.compress(b"console.log(1)" * 50)),
+        ("identity", None, b"console.log(1)" * 50),
+        ("", None, b"console.log(1)" * 50),
+    ],
+)
+def test_compressed_siblings_are_served(accepted: str, encoding: str | None, content: bytes, site: Client):
+    body = site.get("/assets/index-BfX3kd92.js", headers={"Accept-Encoding": accepted})
+    headers = site.last.headers
+    assert (headers.get("Content-Encoding"), headers["Vary"]) == (encoding, "Accept-Encoding")
+    assert headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert len(body) == len(content)
+
+
+def test_a_missing_file_is_no_page(site: Client):
+    body = site.get("/assets/old-Xk29dk3s.js", headers={"Accept": "*/*"}, expect=404)
+    assert body["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/../secret.txt", "/..%2fsecret.txt", "/assets/../../secret.txt", "/%2e%2e/secret.txt", "/link.txt"),
+        *("/.env", "/.git/config", "/assets/..%5c..%5csecret.txt", "//etc/passwd", "/etc/passwd", "/robots.txt%00"),
+    ],
+)
+def test_nothing_outside_the_folder_or_hidden_is_served(path: str, site: Client):
+    for headers in (PAGE, {"Accept": "*/*"}):
+        answer = site.http.get(path, headers=headers, buffered=True)
+        assert b"secret" not in answer.data and b"root:" not in answer.data
+        assert answer.status_code == 404 or answer.data.decode() == INDEX
+
+
+def test_the_api_keeps_its_own_answers(site: Client):
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        for path in ("/api/nothing", "/api", "/rest/nothing", "/customers/a/b/c/d"):
+            body = site.call(method, path, headers={"Accept": "*/*"}, expect=404)
+            assert (body["code"], "error" in body) == ("not_found", True)
+    assert site.get("/api/nothing", headers=PAGE, expect=404)["error"] == "API endpoint not found"
+    assert site.call("PATCH", "/api/auth/login", {}, expect=405)["code"] == "method_not_allowed"
+    assert site.post("/packages/7", {}, expect=404)["code"] == "not_found"
+    assert site.get("/api/health")["status"] == "ok"
+
+
+def test_a_page_of_the_site_below_an_address_of_the_api(site: Client):
+    assert site.get("/customers/login", headers=PAGE).decode() == INDEX
+    assert site.get("/customers/login", headers={"Accept": "*/*"}, expect=404)["code"] == "not_found"
+
+
+def test_without_a_site_the_start_page_says_what_this_is(api: Client):
+    body = api.get("/", headers=PAGE).decode()
+    assert "/api/docs" in body and "<h1>" in body
+    assert api.get("/packages/7", headers=PAGE, expect=404)["code"] == "not_found"
+
+
+def test_a_folder_without_a_site_stops_the_start(settings_for, tmp_path: Path):
+    with pytest.raises(ConfigurationError, match="FRONTEND_DIST"):
+        settings_for(FRONTEND_DIST=str(tmp_path))
