@@ -66,16 +66,16 @@ class MailServer:
     def send(self, letter: Letter) -> None:
         """Hand one mail over. Needs an application context. Raises ``MailError``: one of its three kinds."""
         recipient = _ascii_domain(letter.recipient)
-        raw = compose(letter, self.settings)
         is_reused = self._smtp is not None
         smtp = self._smtp or self.connect()
+        raw = compose(letter, self.settings)
         options = []
         if not recipient.isascii():
             if not smtp.has_extn("smtputf8"):
                 raise RefusedForGood("The mail server takes no letters beyond ASCII before the @.")
             options = ["SMTPUTF8", "BODY=8BITMIME"]
         try:
-            code, answer = smtp.mail(_ascii_domain(self.settings.smtp_from_email), options)
+            code, answer = smtp.mail(_sender(self.settings), options)
             if is_reused and code == 421:
                 raise smtplib.SMTPServerDisconnected
         except OSError as error:  # smtplib's own errors are OSErrors as well
@@ -132,7 +132,7 @@ class MailServer:
     def _open(self, host: str, port: int) -> smtplib.SMTP:
         context = ssl.create_default_context()
         # Not this machine's name, which says nothing outside and may take the resolver a while.
-        name = _ascii_domain(self.settings.smtp_from_email).rpartition("@")[2]
+        name = _sender(self.settings).rpartition("@")[2]
         if port == IMPLICIT_TLS_PORT:
             return smtplib.SMTP_SSL(host, port, name, timeout=self.timeout, context=context)
         smtp = self._smtp = smtplib.SMTP(host, port, name, timeout=self.timeout)
@@ -213,7 +213,7 @@ def compose(letter: Letter, settings: Settings) -> bytes:
         recipients=[recipient if recipient.isascii() else "recipient@invalid"],
         body=letter.content.text,
         html=letter.content.html,
-        sender=formataddr((settings.smtp_from_name, settings.smtp_from_email)),
+        sender=formataddr((" ".join(settings.smtp_from_name.split()), _sender(settings))),
         charset=charset,
         # No out-of-office answers, please (RFC 3834 5).
         extra_headers={"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"},
@@ -229,11 +229,21 @@ def compose(letter: Letter, settings: Settings) -> bytes:
     return parsed.as_bytes()
 
 
+def _sender(settings: Settings) -> str:
+    """SMTP_FROM_EMAIL as servers take it. Raises ``ServerTrouble``: no mail is to die of a setting."""
+    try:
+        sender = _ascii_domain(settings.smtp_from_email or "")
+        sender.encode("ascii")
+    except (RefusedForGood, UnicodeError) as error:
+        raise ServerTrouble("SMTP_FROM_EMAIL is not an address that mail can be sent from.") from error
+    return sender
+
+
 def _ascii_domain(address: str) -> str:
     """The address with its domain in ASCII (IDNA 2008). Raises ``RefusedForGood`` when it is no address."""
     local, at, domain = address.rpartition("@")
     try:
-        if not (local and domain) or any(character.isspace() or character in "<>\0" for character in address):
+        if not (local and domain) or any(mark.isspace() or mark in '<>(),;:"\0' for mark in address):
             raise ValueError
         return local + at + (domain if domain.isascii() else idna.encode(domain, uts46=True).decode())
     except ValueError as error:

@@ -203,6 +203,15 @@ def test_a_certificate_for_another_host_is_refused(tmp_path: Path, monkeypatch: 
             MailServer(make_settings(port)).send(letter())
 
 
+@pytest.mark.parametrize("sender", ["noreply", "no reply@jklg.example", "nöreply@jklg.example", None])
+def test_no_mail_dies_of_a_wrong_sender(mailbox: Mailbox, settings: Settings, sender: str | None) -> None:
+    with pytest.raises(ServerTrouble, match="SMTP_FROM_EMAIL"):
+        MailServer(dataclasses.replace(settings, smtp_from_email=sender)).send(letter())
+    with MailServer(dataclasses.replace(settings, smtp_from_email="noreply@bücher.example")) as server:
+        server.send(letter())
+    assert mailbox.messages()[0]["from"] == "noreply@xn--bcher-kva.example"
+
+
 def test_plain_and_tls_mixed_up_is_said(
     tmp_path: Path, settings: Settings, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
