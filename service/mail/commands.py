@@ -15,7 +15,9 @@ from flask.cli import AppGroup, with_appcontext
 from service.chores import run_chores
 from service.config import settings
 from service.mail import render, store
-from service.mail.smtp import Letter, MailError, MailServer, send_batch
+from service.mail.errors import MailError
+from service.mail.message import Letter
+from service.mail.smtp import MailServer, send_batch
 from service.mail.worker import Worker
 
 group = AppGroup("mail", help="Templates, the mail server and the outbox.")

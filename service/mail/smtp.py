@@ -8,46 +8,15 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass
-from email import message_from_bytes, policy
-from email.charset import QP, Charset
-from email.utils import formataddr
-
-import idna
-from flask_mail import Message
 
 from service.config import Settings
-from service.mail.render import Rendered
+from service.mail.errors import MailError, RefusedForGood, RefusedForNow, ServerTrouble
+from service.mail.message import Letter, ascii_domain, compose, sender_address
 
 TIMEOUT = 10.0  # seconds for each answer of the server
 IMPLICIT_TLS_PORT = 465
 # Before the envelope these say that the login is missing or wrong (RFC 4954 6), which no mail can help.
 LOGIN_CODES = (530, 534, 535, 538, 454)
-
-
-class MailError(Exception):
-    """A mail that did not go; the text is one sentence for an administrator."""
-
-
-class RefusedForNow(MailError):
-    """The same mail may go later: a 4xx answer, or a connection lost on the way."""
-
-
-class RefusedForGood(MailError):
-    """This mail will never go: a 5xx answer, or an address that is none."""
-
-
-class ServerTrouble(MailError):
-    """No mail can go at present: the server is out of reach, unsafe or refuses the login. No mail is at fault."""
-
-
-@dataclass(frozen=True)
-class Letter:
-    """One mail with its address. ``message_id`` stays the same over all attempts, so that a copy is known as one."""
-
-    recipient: str
-    content: Rendered
-    message_id: str
 
 
 class MailServer:
@@ -65,7 +34,7 @@ class MailServer:
 
     def send(self, letter: Letter) -> None:
         """Hand one mail over. Needs an application context. Raises ``MailError``: one of its three kinds."""
-        recipient = _ascii_domain(letter.recipient)
+        recipient = ascii_domain(letter.recipient)
         is_reused = self._smtp is not None
         smtp = self._smtp or self.connect()
         raw = compose(letter, self.settings)
@@ -75,7 +44,7 @@ class MailServer:
                 raise RefusedForGood("The mail server takes no letters beyond ASCII before the @.")
             options = ["SMTPUTF8", "BODY=8BITMIME"]
         try:
-            code, answer = smtp.mail(_sender(self.settings), options)
+            code, answer = smtp.mail(sender_address(self.settings), options)
             if is_reused and code == 421:
                 raise smtplib.SMTPServerDisconnected
         except OSError as error:  # smtplib's own errors are OSErrors as well
@@ -132,7 +101,7 @@ class MailServer:
     def _open(self, host: str, port: int) -> smtplib.SMTP:
         context = ssl.create_default_context()
         # Not this machine's name, which says nothing outside and may take the resolver a while.
-        name = _sender(self.settings).rpartition("@")[2]
+        name = sender_address(self.settings).rpartition("@")[2]
         if port == IMPLICIT_TLS_PORT:
             return smtplib.SMTP_SSL(host, port, name, timeout=self.timeout, context=context)
         smtp = self._smtp = smtplib.SMTP(host, port, name, timeout=self.timeout)
@@ -198,56 +167,6 @@ def send_batch(letters: Iterable[Letter], settings: Settings) -> list[tuple[Lett
                     failure = error
             results.append((letter, failure))
     return results
-
-
-def compose(letter: Letter, settings: Settings) -> bytes:
-    """The message in bytes for DATA: text and HTML, 7-bit, no line over 76 characters.
-
-    Raises ``RefusedForGood`` when a header would hold a line break.
-    """
-    charset = Charset("utf-8")
-    charset.body_encoding = QP
-    recipient = _ascii_domain(letter.recipient)
-    message = Message(
-        subject=letter.content.subject,
-        recipients=[recipient if recipient.isascii() else "recipient@invalid"],
-        body=letter.content.text,
-        html=letter.content.html,
-        sender=formataddr((" ".join(settings.smtp_from_name.split()), _sender(settings))),
-        charset=charset,
-        # No out-of-office answers, please (RFC 3834 5).
-        extra_headers={"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"},
-    )
-    message.msgId = letter.message_id
-    if message.has_bad_headers() or any(mark in letter.content.subject + recipient for mark in "\r\n\0"):
-        raise RefusedForGood("The subject or an address holds a line break.")
-    if recipient.isascii():
-        return message.as_bytes()
-    # Flask-Mail writes no address with letters beyond ASCII before the @ (RFC 6532).
-    parsed = message_from_bytes(message.as_bytes(), policy=policy.SMTPUTF8)
-    parsed.replace_header("To", recipient)
-    return parsed.as_bytes()
-
-
-def _sender(settings: Settings) -> str:
-    """SMTP_FROM_EMAIL as servers take it. Raises ``ServerTrouble``: no mail is to die of a setting."""
-    try:
-        sender = _ascii_domain(settings.smtp_from_email or "")
-        sender.encode("ascii")
-    except (RefusedForGood, UnicodeError) as error:
-        raise ServerTrouble("SMTP_FROM_EMAIL is not an address that mail can be sent from.") from error
-    return sender
-
-
-def _ascii_domain(address: str) -> str:
-    """The address with its domain in ASCII (IDNA 2008). Raises ``RefusedForGood`` when it is no address."""
-    local, at, domain = address.rpartition("@")
-    try:
-        if not (local and domain) or any(mark.isspace() or mark in '<>(),;:"\0' for mark in address):
-            raise ValueError
-        return local + at + (domain if domain.isascii() else idna.encode(domain, uts46=True).decode())
-    except ValueError as error:
-        raise RefusedForGood("This is not an address that mail can be sent to.") from error
 
 
 def _is_loopback(connection: socket.socket) -> bool:

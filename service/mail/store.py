@@ -1,4 +1,4 @@
-"""The outbox, through its SQL functions (supabase/migrations/20251026000100_add_email_outbox.sql)."""
+"""The outbox, through its SQL functions (supabase/migrations/20251026000101_add_email_worker.sql)."""
 
 from typing import Any
 

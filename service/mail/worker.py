@@ -7,9 +7,11 @@ from typing import Any
 from service.config import Settings
 from service.errors import ServiceError
 from service.mail import store
+from service.mail.errors import RefusedForGood, RefusedForNow, ServerTrouble
 from service.mail.links import LINKS, make_link
+from service.mail.message import Letter
 from service.mail.render import Unwritable, render
-from service.mail.smtp import Letter, MailServer, RefusedForGood, RefusedForNow, ServerTrouble
+from service.mail.smtp import MailServer
 
 log = logging.getLogger(__name__)
 

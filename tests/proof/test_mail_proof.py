@@ -16,12 +16,11 @@ from service.config import Settings
 from service.mail.worker import Worker
 from tests.client import Client
 from tests.factories import PASSWORD, unique_email
-from tests.mail import test_worker
+from tests.mail.conftest import quiet_outbox  # noqa: F401
+from tests.mail.outbox import kill_and_drain, make_due, queue, share, states
 from tests.mail.servers import mail_server
-from tests.mail.test_worker import kill_and_drain, make_due, queue, share, states
 
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
-quiet_outbox = test_worker.quiet_outbox
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(600), pytest.mark.usefixtures("quiet_outbox")]
 
 
 def test_500_mails_survive_workers_killed_at_random(stack: Stack, db: psycopg.Connection, mailbox: Mailbox) -> None:
