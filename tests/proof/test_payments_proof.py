@@ -1,0 +1,120 @@
+"""The promises about money at full length: `make proof`."""
+
+import json
+import random
+import shutil
+import statistics
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import psycopg
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
+
+from devstack.postgres import PROJECT
+from devstack.stack import Stack
+from devstack.stripe import Control, signed
+from tests.factories import make_booking
+from tests.payments.crashes import PARTS, battlefield
+from tests.payments.histories import Bookings, gateway_histories, outcome_in_order
+from tests.payments.test_rules import BRIEF
+from tests.payments.test_webhooks import example
+
+HISTORIES = settings(BRIEF, max_examples=10_000, derandomize=False, database=None, phases=[Phase.generate])
+JOURNEYS, AT_ONCE = 1000, 10
+
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(3600)]
+
+
+def test_1000_payments_survive_parts_killed_at_random() -> None:
+    directory, ended, started = PROJECT / ".devstack" / "crashes", Counter(), time.monotonic()
+    seed = random.randrange(10**6)
+    try:
+        with battlefield(directory) as field:
+            for number in range(JOURNEYS // AT_ONCE):
+                ended += field.run(AT_ONCE, PARTS[number % len(PARTS)], seed + number)
+            money = field.stripe.ledger()["totals"]
+            print(
+                f"{ended.total()} payments, {JOURNEYS // AT_ONCE} kills, {field.faults} failed calls: 0 lost, 0 doubled"
+            )
+            print(f"{dict(ended)} in {time.monotonic() - started:.0f} s from seed {seed}; at Stripe and here: {money}")
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    assert ended["paid"] + ended["refunded"] > JOURNEYS * 0.9
+
+
+@pytest.fixture
+def service_role(stack: Stack):
+    with psycopg.connect(stack.postgres.uri()) as connection:
+        connection.execute("set role service_role")
+        connection.commit()
+        yield connection
+
+
+def test_10000_histories_of_bookings_agree_with_the_model(service_role: psycopg.Connection) -> None:
+    machine = type("Machine", (Bookings,), {"connection": service_role})
+    run_state_machine_as_test(machine, settings=HISTORIES)
+
+
+def test_10000_histories_end_alike_in_any_order(service_role: psycopg.Connection) -> None:
+    @HISTORIES
+    @given(history=gateway_histories(), order=st.randoms(use_true_random=False))
+    def check(history, order):
+        events, expected = history
+        assert outcome_in_order(service_role, events, order) == expected
+
+    check()
+
+
+def test_50_webhooks_a_second_while_stripe_is_slow(served: Stack) -> None:
+    """For 20 seconds, while 5 payments a second are begun and Stripe takes 5 seconds for each of its answers."""
+    stripe = Control(served.url("stripe"))
+    stripe.deliveries(on=False)
+    with psycopg.connect(served.postgres.uri(), autocommit=True) as db:
+        paid, begun = ([make_booking(db) for _ in range(count)] for count in (1000, 100))
+    stripe.outage("delay", seconds=5)
+    limits = httpx.Limits(max_connections=100)
+    with httpx.Client(base_url=served.url("service"), timeout=30, limits=limits) as http:
+        load = Load(http, served.secrets["stripe_webhook_secret"])
+        with ThreadPoolExecutor(100) as pool:
+            for number, booking in enumerate(paid):
+                pool.submit(load.deliver, booking)
+                if number % 10 == 0:
+                    pool.submit(load.begin, begun[number // 10])
+                load.wait_until(number * 0.02)
+    stripe.end_outages()
+    stripe.http.close()
+    cuts = [round(cut * 1000) for cut in statistics.quantiles(load.took, n=100)]
+    rate = len(load.took) / load.lasted
+    print(f"{rate:.0f} webhooks/s: p50 {cuts[49]} ms, p95 {cuts[94]} ms, p99 {cuts[98]} ms; begun {dict(load.begun)}")
+    assert load.statuses == {200: 1000}
+    assert cuts[94] < 300
+
+
+class Load:
+    """Webhooks of payments without a row, each with its effect; and payments begun beside them."""
+
+    def __init__(self, http: httpx.Client, secret: str) -> None:
+        self.http, self.secret, self.started = http, secret, time.monotonic()
+        self.took: list[float] = []
+        self.statuses, self.begun = Counter(), Counter()
+        self.lasted = 0.0
+
+    def deliver(self, booking: str) -> None:
+        body = json.dumps(example(None, metadata={"booking_id": booking})).encode()
+        headers, started = signed(body, self.secret), time.perf_counter()
+        answer = self.http.post("/api/payments/process-webhook", content=body, headers=headers)
+        self.took.append(time.perf_counter() - started)
+        self.statuses[answer.status_code] += 1
+        self.lasted = time.monotonic() - self.started
+
+    def begin(self, booking: str) -> None:
+        answer = self.http.post("/api/payments/create-payment-intent", json={"bookingId": booking})
+        self.begun[answer.status_code] += 1
+
+    def wait_until(self, second: float) -> None:
+        time.sleep(max(0, self.started + second - time.monotonic()))
