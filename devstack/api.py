@@ -14,11 +14,11 @@ from typing import Protocol
 import jwt
 import uvicorn
 
-from devstack.child import RealPostgrest
 from devstack.postgrest import Application, Settings
 from devstack.postgrest.answers import Answer
 from devstack.postgrest.app import Receive, Scope, Send, build_request, send_answer
 from devstack.postgrest.handlers import Request
+from devstack.real_postgrest import RealPostgrest
 from devstack.storage import Storage
 
 REST, STORAGE = "/rest/v1", "/storage/v1"

@@ -94,35 +94,38 @@ async def load_catalog(connection: Connection, settings: Settings) -> Catalog:
     """Read the exposed schemas; raise ApiError when the database refuses."""
     schemas = _array(settings.db_schemas)
     view_schemas = _array({*settings.db_schemas, *settings.db_extra_search_path})
-    steps = [
-        ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ()),
-        ("select pg_catalog.set_config('search_path', '', true)", ()),
-        *(
-            (queries.TABLES, (schemas,)),
-            (queries.KEYS, ()),
-            (queries.VIEWS, (view_schemas,)),
-            (queries.COMPUTED_RELATIONSHIPS, ()),
-        ),
-        *(
-            (queries.FUNCTIONS, (schemas,)),
-            (queries.MEDIA_TYPES, ()),
-            (queries.ROLE_SETTINGS, ()),
-            (queries.USER_SETTINGS, ()),
-        ),
-        ("COMMIT", ()),
-    ]
-    results = await connection.run(steps)
-    tables, keys, views, computed, functions, media_types, roles, user_settings = (
-        json.loads(result.get_value(0, 0)) for result in results[2:10]
+    questions = {
+        "tables": (queries.TABLES, (schemas,)),
+        "keys": (queries.KEYS, ()),
+        "views": (queries.VIEWS, (view_schemas,)),
+        "computed": (queries.COMPUTED_RELATIONSHIPS, ()),
+        "functions": (queries.FUNCTIONS, (schemas,)),
+        "row_functions": (queries.ROW_FUNCTIONS, ()),
+        "media_types": (queries.MEDIA_TYPES, ()),
+        "roles": (queries.ROLE_SETTINGS, ()),
+        "user_settings": (queries.USER_SETTINGS, ()),
+    }
+    begin = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
+    names_in_full = ("select pg_catalog.set_config('search_path', '', true)", ())
+    results = await connection.run([begin, names_in_full, *questions.values(), ("COMMIT", ())])
+    told = {name: json.loads(result.get_value(0, 0)) for name, result in zip(questions, results[2:], strict=False)}
+    return _build(told, settings)
+
+
+def _build(told: dict[str, Any], settings: Settings) -> Catalog:
+    catalog = Catalog(media_types=frozenset(told["media_types"]))
+    for row in told["tables"]:
+        catalog.tables[row["schema"], row["name"]] = _table(row, told["row_functions"])
+    catalog.relationships = build_relationships(
+        catalog.tables, told["keys"], told["views"], told["computed"], settings.db_schemas
     )
-    catalog = Catalog(media_types=frozenset(media_types))
-    catalog.tables = {(row["schema"], row["name"]): _table(row) for row in tables}
-    catalog.relationships = build_relationships(catalog.tables, keys, views, computed, settings.db_schemas)
-    for row in functions:
+    for row in told["functions"]:
         if function := _function(row, catalog.tables, settings.db_hoisted_tx_settings):
             catalog.functions.setdefault((function.schema, function.name), []).append(function)
-    for role, given in roles:
-        catalog.role_settings.setdefault(role, {}).update(_assignments(given, user_settings))
+            if function.columns is not None:
+                function.columns |= frozenset(told["row_functions"])
+    for role, given in told["roles"]:
+        catalog.role_settings.setdefault(role, {}).update(_assignments(given, told["user_settings"]))
     return catalog
 
 
@@ -145,13 +148,13 @@ def _assignments(lines: list[str], allowed: list[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs if name in allowed}
 
 
-def _table(row: dict[str, Any]) -> Table:
+def _table(row: dict[str, Any], row_functions: list[str]) -> Table:
     columns = {
         c["name"]: Column(c["name"], c["type"], c["base"], c["default"], c["required"], c["description"])
         for c in row["columns"]
     }
     represented = any(c["represented"] for c in row["columns"])
-    computed, text = frozenset(row["computed"]), row["description"]
+    computed, text = frozenset((*row["computed"], *row_functions)), row["description"]
     return Table(
         row["schema"], row["name"], row["view"], row["changes"], row["key"], columns, computed, text, represented
     )

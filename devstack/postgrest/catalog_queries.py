@@ -39,8 +39,7 @@ select coalesce(json_agg(json_build_object(
     left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
     where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
   'computed', (select coalesce(json_agg(distinct p.proname), '[]') from pg_catalog.pg_proc p
-    where p.proargtypes[0] = c.reltype and p.pronargs >= 1 and p.pronargs - p.pronargdefaults <= 1
-      and p.prokind = 'f'))), '[]')
+    where p.proargtypes[0] = c.reltype and p.pronargs >= 1 and p.pronargs - p.pronargdefaults <= 1))), '[]')
 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where n.nspname = any ($1::text[]) and c.relkind in ('r', 'v', 'm', 'f', 'p') and not c.relispartition"""
 )
@@ -98,12 +97,18 @@ join pg_catalog.pg_namespace tn on tn.oid = t.typnamespace left join pg_catalog.
 where n.nspname = any ($1::text[]) and p.prokind = 'f' and t.oid <> 'trigger'::regtype"""
 )
 
+# Functions and aggregates of any row, as `count`: `select=authors(count)` is `authors.count` is `count(authors)`.
+ROW_FUNCTIONS = """
+select coalesce(json_agg(distinct proname), '[]') from pg_catalog.pg_proc
+where pronargs = 1 and proargtypes[0] in ('record'::regtype, '"any"'::regtype, 'anyelement'::regtype,
+                                          'anynonarray'::regtype, 'anycompatible'::regtype)"""
+
 MEDIA_TYPES = """
 select coalesce(json_agg(lower(typname)), '[]') from pg_catalog.pg_type
 where typtype = 'd' and (typname ~* '^[a-z0-9.-]+/[a-z0-9.+-]+$' or typname = '*/*')"""
 
 ROLE_SETTINGS = """
-select coalesce(json_agg(json_build_array(r.rolname, s.setconfig)), '[]')
+select coalesce(json_agg(json_build_array(r.rolname, s.setconfig) order by s.setdatabase), '[]')
 from pg_catalog.pg_db_role_setting s join pg_catalog.pg_roles r on r.oid = s.setrole
 where s.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = current_database()))
   and pg_catalog.pg_has_role(r.oid, 'member')"""

@@ -80,7 +80,7 @@ def plan_read(
     for path, condition in query.filters:
         if path or filters:
             _find(root, path).conditions.append(condition)
-    for path, terms in query.orders:
+    for path, terms in reversed(query.orders):  # the first of several counts
         _find(root, path).order = terms
     for path, range_ in query.ranges.items():
         if ranges and (path or root.range is None):

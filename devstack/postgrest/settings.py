@@ -1,9 +1,14 @@
 """The configuration, under the names of the real PostgREST's environment variables."""
 
 import base64
+import logging
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+
+log = logging.getLogger("devstack.postgrest")
+ELSEWHERE = {"jwt_secret_is_base64", "server_host", "server_port", "server_unix_socket"}
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,6 @@ class Settings:
     db_pool_acquisition_timeout: float = 10.0
     db_channel: str = "pgrst"
     db_tx_end: str = "commit"
-    db_aggregates_enabled: bool = False
     db_hoisted_tx_settings: tuple[str, ...] = ("statement_timeout", "default_transaction_isolation")
     jwt_secret: bytes | None = field(default=None, repr=False)
     jwt_aud: str | None = None
@@ -32,6 +36,8 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """Read PGRST_* variables; raise ValueError for one that cannot be understood."""
         given = {name[6:].lower(): value for name, value in environ.items() if name.startswith("PGRST_")}
+        for name in sorted(given.keys() - cls.__dataclass_fields__.keys() - ELSEWHERE):
+            log.warning("PGRST_%s is not supported and has no effect", name.upper())
         return cls().changed(given)
 
     def changed(self, given: Mapping[str, str]) -> "Settings":
@@ -40,6 +46,8 @@ class Settings:
         for name, text in given.items():
             if name == "jwt_secret":
                 new[name] = _secret(text, given.get("jwt_secret_is_base64", "")) if text else None
+            elif name == "jwt_role_claim_key" and not re.fullmatch(r"""(\.([\w-]+|"[^"]+"))+""", text):
+                raise ValueError("PGRST_JWT_ROLE_CLAIM_KEY: only a plain path, as .app_metadata.role, is supported")
             elif name in self.__dataclass_fields__:
                 new[name] = _convert(name, text, getattr(type(self), name))
         return replace(self, **new)  # type: ignore[arg-type]
@@ -48,8 +56,6 @@ class Settings:
 def _convert(name: str, text: str, default: object) -> object:
     if isinstance(default, tuple):
         return tuple(part.strip() for part in text.split(",") if part.strip())
-    if isinstance(default, bool):
-        return text.lower() in ("true", "1", "on", "yes")
     if isinstance(default, float):
         return float(text)
     if isinstance(default, int) or name == "db_max_rows":

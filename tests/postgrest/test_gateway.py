@@ -1,16 +1,19 @@
 """Supabase's address as its clients see it: keys, cross-origin calls, storage, and supabase-py's everyday calls."""
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from postgrest.exceptions import APIError
 from storage3.exceptions import StorageApiError
 from supabase import Client, ClientOptions, create_client
 
+from devstack.postgres import PROJECT
 from devstack.stack import Stack
 from tests.postgrest.conftest import SCHEMA, SECRET, Server
 from tests.postgrest.runner import token
@@ -179,3 +182,41 @@ def test_sigterm_ends_it_quickly_even_with_open_connections(stack: Stack, tmp_pa
     began = time.monotonic()
     assert server.stop() in (0, -signal.SIGTERM)
     assert time.monotonic() - began < 3
+
+
+def test_executable_of_a_real_postgrest_takes_over(stack: Stack, tmp_path: Path) -> None:
+    """Stood in for by devstack's own, served as the real one is told to be served: on a Unix socket."""
+    executable = tmp_path / "postgrest"
+    executable.write_text(f"#!/bin/sh\nexec {sys.executable} -m devstack.postgrest\n")
+    executable.chmod(0o755)
+    stack.postgres.create_database("stand_in")
+    server = Server(stack.postgres, "stand_in", str(executable), tmp_path, PYTHONPATH=str(PROJECT))
+    server.load(SCHEMA)
+    server.start()
+    child = psutil.Process(server.process.pid).children()[0]
+    read = server.ask("GET", "/books?select=title&title=like.100*&order=id", Prefer="count=exact")
+    assert (read["json"], read["headers"]["content-range"]) == ([{"title": "100% (true), *stars*"}], "0-0/1")
+    made = server.ask(
+        "POST", "/branches?select=id", "service_role", {"id": 9, "name": "é"}, Prefer="return=representation"
+    )
+    assert (made["status"], made["json"]) == (201, [{"id": 9}])
+    assert server.ask("GET", "/nope")["json"]["code"] == "PGRST205"
+    assert server.ask("HEAD", "/books", Prefer="count=exact")["headers"]["content-range"] == "0-3/4"
+    child.kill()
+    assert server.ask("GET", "/books")["status"] == 503
+    assert server.stop() in (0, -signal.SIGTERM)
+
+
+def test_real_postgrest_ends_with_the_gateway(stack: Stack, tmp_path: Path) -> None:
+    executable = tmp_path / "postgrest"
+    executable.write_text("#!/bin/sh\nexec sleep 1000\n")
+    executable.chmod(0o755)
+    server = Server(stack.postgres, "postgres", str(executable), tmp_path)
+    with pytest.raises(AssertionError, match="waited in vain"):
+        server.start(seconds=0)
+    server.wait(lambda: bool(psutil.Process(server.process.pid).children()))
+    child = psutil.Process(server.process.pid).children()[0]
+    server.process.kill()
+    server.stop()
+    gone, alive = psutil.wait_procs([child], 5)
+    assert gone and not alive
