@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from flask import Flask
 
+from devstack.stack import Stack
 from service.credentials import new_token
 from tests.client import Client
 from tests.factories import PASSWORD, unique_email
@@ -65,6 +66,29 @@ def race(app: Flask) -> Callable[..., list[tuple[int, Any]]]:
 
         with ThreadPoolExecutor(16) as threads:
             return list(threads.map(call, range(count)))
+
+    return run
+
+
+@pytest.fixture
+def overlap(stack: Stack) -> Callable[..., tuple[Any, Any]]:
+    """Calls an SQL function twice, the second while the first is not committed: both answers (or the error)."""
+
+    def run(query: str, first: list[Any], second: list[Any]) -> tuple[Any, Any]:
+        def late() -> Any:
+            with psycopg.connect(stack.postgres.uri(), autocommit=True) as connection:
+                try:
+                    return connection.execute(query, second).fetchone()[0]
+                except psycopg.Error as error:
+                    return error
+
+        with psycopg.connect(stack.postgres.uri()) as connection, ThreadPoolExecutor(1) as threads:
+            answer = connection.execute(query, first).fetchone()[0]
+            waiting = threads.submit(late)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.2)
+            connection.commit()
+            return answer, waiting.result(5)
 
     return run
 

@@ -36,5 +36,6 @@ def test_without_the_databases_secret_the_same_calls_go_as_the_service(client_wi
     mine = me.post(f"{path}/addresses", HOME, expect=201)["address"]["id"]
     assert [row["id"] for row in me.get(f"{path}/addresses")["addresses"]] == [mine]
     me.delete(f"{path}/addresses/{theirs}", expect=404)
+    me.put(f"{path}/addresses/{theirs}", {"city": "Bergen"}, expect=404)
     assert me.get(f"{path}/bookings")["bookings"] == []
     assert me.put(f"{path}/preferences", {"sms": True})["preferences"]["sms"] is True

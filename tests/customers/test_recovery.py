@@ -1,5 +1,6 @@
 import pytest
 
+from service.credentials import hash_token
 from tests.factories import PASSWORD, unique_email
 
 FORGOT = "/api/customers/forgot-password"
@@ -59,6 +60,13 @@ def test_of_fifty_uses_of_one_reset_link_one_succeeds(reset, race, events, custo
     assert sorted(status for status, _ in answers) == [200] + [400] * 49
     assert {body["code"] for status, body in answers if status == 400} == {"token_invalid"}
     assert events(customer.id)["password_reset"] == 1
+
+
+def test_a_reset_waits_for_the_one_before_it(reset, overlap):
+    sent = reset()
+    values = [sent["customerId"], hash_token(sent["token"])]
+    first, second = overlap("select reset_password(%s, %s, %s, '{}')", [*values, "one"], [*values, "other"])
+    assert (first, getattr(second, "sqlstate", second)) == ("", "PT400")
 
 
 def test_reset_refuses_expired_superseded_and_foreign_links(api, db, customer, newcomer, reset, link):

@@ -3,7 +3,7 @@ import pytest
 
 from service.credentials import issue_customer_token
 from tests.client import Client
-from tests.factories import PASSWORD, unique_email
+from tests.factories import PASSWORD, make_customer, unique_email
 
 LOGIN = "/api/customers/login"
 ME = "/api/customers/me"
@@ -80,6 +80,16 @@ def test_a_hash_of_too_low_a_cost_is_replaced_at_login(client_with, db, customer
     (hashed,) = db.execute("select password_hash from customers where id = %s", [customer.id]).fetchone()
     assert hashed.startswith("$2b$05$")
     stricter.post(LOGIN, {"email": customer.email, "password": PASSWORD})
+
+
+def test_a_password_that_changes_while_it_is_compared_counts_for_nothing(app, customer):
+    from service.customers import store
+
+    request = {"ip": "10.1.1.1", "user_agent": "", "request_id": ""}
+    with app.app_context():
+        found = store.begin_login(customer.email, request)
+        customer.api.post("/api/customers/change-password", {"oldPassword": PASSWORD, "newPassword": "another one"})
+        assert store.finish_login(found, True, None, request) == {"verdict": "invalid_credentials"}
 
 
 def test_guesses_at_one_account_end_wherever_they_come_from(app, customer, api):
@@ -191,11 +201,11 @@ def test_last_seen_is_written_once_a_minute(customer, db):
     assert db.execute(seen, [customer.id]).fetchone()[0] > before[0]
 
 
-def test_what_is_stored_is_no_session(app, api, db, customer):
-    """The id of a session, even signed into a token, is worth nothing with another customer's id."""
+def test_a_session_is_worth_nothing_with_another_customers_id(app, api, db, customer):
+    other = make_customer(api, db)
     (session_id,) = db.execute("select id from customer_sessions where customer_id = %s", [customer.id]).fetchone()
     with app.app_context():
-        forged = issue_customer_token("00000000-0000-4000-8000-000000000000", customer.email, str(session_id))
+        forged = issue_customer_token(other.id, other.email, str(session_id))
     for token in (str(session_id), forged):
         api.signed_in(token).get(ME, expect=401)
 

@@ -1,3 +1,4 @@
+from service.credentials import hash_token
 from tests.factories import make_booking, unique_email
 
 VERIFY = "/api/customers/verify-email"
@@ -18,6 +19,13 @@ def test_of_fifty_clicks_on_one_link_one_verifies(newcomer, link, race, events):
     assert {status for status, _ in answers} == {200}
     assert [body["message"] for _, body in answers].count("Email verified successfully") == 1
     assert events(newcomer["customerId"])["verified"] == 1
+
+
+def test_a_click_waits_for_the_one_before_it(newcomer, link, overlap):
+    clicked = link(newcomer["email"])
+    values = [newcomer["customerId"], hash_token(clicked["token"])]
+    first, second = overlap("select verify_email(%s, %s, '{}')", values, values)
+    assert (first["is_first"], second) == (True, {"is_first": False})
 
 
 def test_verify_refuses_wrong_expired_and_superseded_links(api, db, newcomer, link):
@@ -58,6 +66,15 @@ def test_a_link_is_not_minted_for_a_mail_without_purpose(api, newcomer, link):
     assert "customerId" not in link(newcomer["email"])
 
 
+def test_a_link_is_not_minted_while_a_newer_mail_of_the_kind_waits(api, db, newcomer):
+    mails = "select id from email_outbox where recipient = %s order by created_at"
+    api.post(RESEND, {"email": newcomer["email"]})
+    older, newer = [row[0] for row in db.execute(mails, [newcomer["email"]])]
+    mint = "select mint_email_token(%s, %s, 3600)"
+    assert db.execute(mint, [older, "a" * 64]).fetchone() == (None,)
+    assert db.execute(mint, [newer, "b" * 64]).fetchone() == ({"customer_id": newcomer["customerId"]},)
+
+
 def test_verify_refuses_bad_input(api):
     answer = api.post(VERIFY, {"customerId": 7}, expect=400)
     assert answer["details"] == {"customerId": "Is not a valid id.", "token": "Is required."}
@@ -71,17 +88,18 @@ def test_reading_the_link_changes_nothing(api, newcomer, link):
     api.post(VERIFY, clicked)
 
 
-def test_guest_bookings_become_the_customers_once_the_address_is_proven(api, db, newcomer, link):
-    mine = make_booking(db, email=newcomer["email"].upper())
+def test_guest_bookings_become_the_customers_once_the_address_is_proven(api, db, newcomer, customer, link):
+    mine, second = (make_booking(db, email=email) for email in (newcomer["email"].upper(), newcomer["email"]))
     other = make_booking(db, email=unique_email("other"))
-    taken = make_booking(db, email=newcomer["email"], customer_id=None)
+    taken = make_booking(db, email=newcomer["email"], customer_id=customer.id)
     me = api.signed_in(newcomer["token"])
     mine_path = f"/api/customers/{newcomer['customerId']}/bookings"
     assert me.get(mine_path)["bookings"] == []
     customer = api.post(VERIFY, link(newcomer["email"]))["customer"]
     assert customer["total_bookings"] == 2
-    assert {booking["id"] for booking in me.get(mine_path)["bookings"]} == {mine, taken}
-    me.get(f"{mine_path}/{other}", expect=404)
+    assert {booking["id"] for booking in me.get(mine_path)["bookings"]} == {mine, second}
+    for foreign in (other, taken):
+        me.get(f"{mine_path}/{foreign}", expect=404)
 
 
 def test_resend_answers_the_same_for_every_address(api, customer, newcomer):
