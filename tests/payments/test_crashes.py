@@ -5,13 +5,13 @@ import shutil
 
 import pytest
 
-from devstack.postgres import PROJECT
+from tests.conftest import DIRECTORY
 from tests.payments.crashes import PARTS, battlefield
 
 
 @pytest.mark.timeout(180)
 def test_no_payment_is_lost_or_doubled_when_parts_are_killed():
-    directory = PROJECT / ".devstack" / "crashes"
+    directory = DIRECTORY / "crashes"
     try:
         with battlefield(directory) as field:
             for seed, part in zip(itertools.count(1), PARTS):

@@ -15,9 +15,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from devstack.postgres import PROJECT
 from devstack.stack import Stack
 from devstack.stripe import Control, signed
+from tests.conftest import DIRECTORY
 from tests.factories import make_booking
 from tests.payments.crashes import PARTS, battlefield
 from tests.payments.histories import Bookings, gateway_histories, outcome_in_order
@@ -25,13 +25,13 @@ from tests.payments.test_rules import BRIEF
 from tests.payments.test_webhooks import example
 
 HISTORIES = settings(BRIEF, max_examples=10_000, derandomize=False, database=None, phases=[Phase.generate])
-JOURNEYS, AT_ONCE = 1000, 10
+JOURNEYS, AT_ONCE = 1000, 20
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(3600)]
 
 
 def test_1000_payments_survive_parts_killed_at_random() -> None:
-    directory, ended, started = PROJECT / ".devstack" / "crashes", Counter(), time.monotonic()
+    directory, ended, started = DIRECTORY / "crashes", Counter(), time.monotonic()
     seed = random.randrange(10**6)
     try:
         with battlefield(directory) as field:
