@@ -24,6 +24,8 @@ API = ("api", "rest", "customers")  # first parts of addresses that are the API'
 PAGES_TOO = ("customers",)  # of these, what a browser may also open as a page of the site
 # A build tool's names change with the content: index-BfX3kd92.js, main.1a2b3c4d.css.
 HASHED = re.compile(r"[-.](?=[\w-]*[0-9A-Z])[\w-]{8,}\.[a-z0-9]+\Z", re.ASCII)
+FOREIGN_SCRIPT = re.compile(rb"<script[^>]*\bsrc\s*=\s*[\"']?(https://[^/\"'\s>]+)", re.IGNORECASE)
+FOREIGN_STYLE = re.compile(rb"<link[^>]*\bhref\s*=\s*[\"']?(https://[^/\"'\s>]+)[^>]*>", re.IGNORECASE)
 INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\bsrc\s*=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 TYPES = {  # where the machine's own table may be missing or wrong
@@ -154,26 +156,29 @@ def _policy(page: Path) -> str:
 def content_security_policy(
     page: Path, changed_at: int, supabase_url: str, frontend_url: str, local_stripe: str | None
 ) -> str:
-    """What a page of the site may load: itself, Supabase, Stripe, and pictures and fonts from anywhere secure.
+    """What a page of the site may load: itself, Supabase, Stripe, and pictures, fonts and frames from anywhere secure.
 
-    Inline scripts of the page are allowed by the hashes of their texts (``changed_at`` makes them be read anew).
+    What the built page names itself is the site's own choice: its inline scripts are allowed by the hashes of their
+    texts, other hosts of scripts and styles by name (``changed_at`` makes the page be read anew).
     Stripe's hosts: https://docs.stripe.com/security/guide#content-security-policy
     """
     supabase = "{0.scheme}://{0.netloc}".format(urlsplit(supabase_url))
     stripe = ["https://js.stripe.com", "https://*.js.stripe.com"]
     local = [local_stripe] if local_stripe else []
-    inline = [hashlib.sha256(text).digest() for text in INLINE_SCRIPT.findall(page.read_bytes())]
+    html = page.read_bytes()
+    inline = [hashlib.sha256(text).digest() for text in INLINE_SCRIPT.findall(html)]
+    scripts, styles = ([host.decode() for host in found.findall(html)] for found in (FOREIGN_SCRIPT, FOREIGN_STYLE))
     hashes = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in inline]
     api = [supabase, supabase.replace("http", "ws", 1), "https://api.stripe.com", frontend_url]
     rules = {
         "default-src": ["'self'"],
-        "script-src": ["'self'", *hashes, *stripe, *local],
-        "style-src": ["'self'", "'unsafe-inline'", "https://fonts.googleapis.com"],
+        "script-src": ["'self'", *hashes, *stripe, *local, *scripts],
+        "style-src": ["'self'", "'unsafe-inline'", "https://fonts.googleapis.com", *styles],
         "font-src": ["'self'", "data:", "https:"],
         "img-src": ["'self'", "data:", "blob:", "https:", supabase],
         "media-src": ["'self'", "data:", "blob:", "https:"],
         "connect-src": ["'self'", *api, *stripe, *local],
-        "frame-src": [*stripe, "https://hooks.stripe.com", *local],
+        "frame-src": ["'self'", "https:", *local],  # Stripe's own, and a map or a film in a page
         "worker-src": ["'self'", "blob:"],
         "object-src": ["'none'"],
         "base-uri": ["'self'"],

@@ -11,7 +11,10 @@ from service.config import ConfigurationError
 from tests.client import Client
 
 INLINE = "window.theme = 'dark';"
-INDEX = f"<!doctype html><title>Site</title><script>{INLINE}</script><script src='/assets/index-BfX3kd92.js'></script>"
+FOREIGN = (
+    "<script async src='https://maps.example/js?x=1'></script><link rel=stylesheet href=https://css.example/a.css>"
+)
+INDEX = f"<!doctype html>{FOREIGN}<script>{INLINE}</script><script src='/assets/index-BfX3kd92.js'></script>"
 PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
@@ -54,7 +57,9 @@ def test_the_policy_allows_the_site_supabase_and_stripe(site: Client):
     inline = base64.b64encode(hashlib.sha256(INLINE.encode()).digest()).decode()
     assert policy["default-src"] == "'self'"
     assert f"'sha256-{inline}'" in policy["script-src"]
-    assert "https://js.stripe.com" in policy["script-src"] and "https://js.stripe.com" in policy["frame-src"]
+    assert "https://js.stripe.com" in policy["script-src"] and "https:" in policy["frame-src"]
+    assert policy["script-src"].endswith(" https://maps.example") and "css.example" not in policy["script-src"]
+    assert policy["style-src"].endswith(" https://css.example")
     assert "unsafe" not in policy["script-src"]
     assert {"https://abc.supabase.example", "wss://abc.supabase.example", "https://api.stripe.com"} <= set(
         policy["connect-src"].split()
