@@ -18,17 +18,20 @@
 
 -- Digits after the point in the amounts that Stripe is given and gives. Source: docs.stripe.com/currencies, "Zero-decimal
 -- currencies", "Three-decimal currencies", "Special cases": ISK and UGX have no decimals and are written with two.
+-- In plpgsql, as an SQL function with settings of its own is planned anew at each call.
 create or replace function public.currency_exponent(p_currency text)
 returns integer
-language sql immutable security invoker set search_path = ''
+language plpgsql immutable security invoker set search_path = ''
 as $$
-  select case
+begin
+  return case
     when lower(p_currency) in (
       'bif', 'clp', 'djf', 'gnf', 'jpy', 'kmf', 'krw', 'mga', 'pyg', 'rwf', 'vnd', 'vuv', 'xaf', 'xof', 'xpf'
     ) then 0
     when lower(p_currency) in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 3
     else 2
   end;
+end
 $$;
 comment on function public.currency_exponent(text) is 'Decimal digits of a currency''s minor unit, as Stripe counts them.';
 revoke all on function public.currency_exponent(text) from public, anon, authenticated;
@@ -38,9 +41,10 @@ grant execute on function public.currency_exponent(text) to service_role;
 -- not listed there Stripe decides by conversion and refuses by itself.
 create or replace function public.minimum_amount(p_currency text)
 returns bigint
-language sql immutable security invoker set search_path = ''
+language plpgsql immutable security invoker set search_path = ''
 as $$
-  select case
+begin
+  return case
     when lower(p_currency) in ('usd', 'aud', 'brl', 'cad', 'chf', 'eur', 'inr', 'nzd', 'sgd', 'jpy') then 50
     when lower(p_currency) = 'gbp' then 30
     when lower(p_currency) = 'bgn' then 100
@@ -53,6 +57,7 @@ as $$
     when lower(p_currency) = 'huf' then 17500
     else 1
   end;
+end
 $$;
 comment on function public.minimum_amount(text) is 'The least amount that can be charged, in minor units.';
 revoke all on function public.minimum_amount(text) from public, anon, authenticated;
@@ -61,13 +66,17 @@ grant execute on function public.minimum_amount(text) to service_role;
 -- Stripe wants whole ISK and UGX, and three-decimal amounts in steps of ten (same source).
 create or replace function public.booking_amount(p_amount numeric, p_currency text)
 returns bigint
-language sql immutable security invoker set search_path = ''
+language plpgsql immutable security invoker set search_path = ''
 as $$
-  select case
+declare
+  v_digits integer := public.currency_exponent(p_currency);
+begin
+  return case
     when lower(p_currency) in ('isk', 'ugx') then round(coalesce(p_amount, 0)) * 100
-    when public.currency_exponent(p_currency) = 3 then round(coalesce(p_amount, 0) * 100) * 10
-    else round(coalesce(p_amount, 0) * power(10::numeric, public.currency_exponent(p_currency)))
-  end::bigint;
+    when v_digits = 3 then round(coalesce(p_amount, 0) * 100) * 10
+    else round(coalesce(p_amount, 0) * 10 ^ v_digits::numeric)
+  end;
+end
 $$;
 comment on function public.booking_amount(numeric, text) is 'Currency units (299.99) as minor units (29999); null is 0.';
 revoke all on function public.booking_amount(numeric, text) from public, anon, authenticated;

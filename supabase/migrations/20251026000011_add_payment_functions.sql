@@ -15,12 +15,14 @@
 -- Nothing of the booking may be paid any more by what is open: the gateway is asked to cancel it.
 create or replace function public.supersede_payments(p_booking_id public.booking_key, p_but uuid default null)
 returns void
-language sql volatile security invoker set search_path = ''
+language plpgsql volatile security invoker set search_path = ''
 as $$
+begin
   update public.transactions
   set status = 'failed', failure_code = 'superseded', cancel_requested_at = now()
   where booking_id = p_booking_id and id is distinct from p_but and gateway <> 'manual'
     and status in ('pending', 'failed') and canceled_at is null and cancel_requested_at is null;
+end
 $$;
 comment on function public.supersede_payments is 'Mark what is open of a booking, but for one, as failed and to be canceled.';
 revoke all on function public.supersede_payments from public, anon, authenticated;

@@ -31,9 +31,11 @@ grant execute on function public.queue_payment_mail to service_role;
 
 create or replace function public.refund_rank(p_status text)
 returns integer
-language sql immutable security invoker set search_path = ''
+language plpgsql immutable security invoker set search_path = ''
 as $$
-  select case p_status when 'reserved' then 0 when 'pending' then 1 when 'succeeded' then 2 else 3 end;
+begin
+  return case p_status when 'reserved' then 0 when 'pending' then 1 when 'succeeded' then 2 else 3 end;
+end
 $$;
 comment on function public.refund_rank(text) is 'A refund only moves on to a higher rank: a bank may send a succeeded one back.';
 revoke all on function public.refund_rank(text) from public, anon, authenticated;
