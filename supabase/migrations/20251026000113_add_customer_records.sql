@@ -206,7 +206,10 @@ as $$
         'template', m.template, 'recipient', m.recipient, 'state', m.state, 'created_at', m.created_at,
         'finished_at', m.finished_at
       ) order by m.created_at), '[]')
-      from public.email_outbox m where customer_id = p_customer_id
+      from public.email_outbox m
+      where m.customer_id = p_customer_id or lower(m.recipient) = (
+        select lower(c.email) from public.customers c where c.id = p_customer_id and c.verified_at is not null
+      )
     ),
     'events', (
       select coalesce(jsonb_agg(to_jsonb(e) - array['id', 'customer_id'] order by e.id), '[]')
