@@ -156,6 +156,11 @@ begin
       end;
       if v_table = 'site_settings' then
         v_condition := v_condition || ' and not public.holds_secret(key, value)';
+        -- What the site's pages need works for staff without settings_view as it does for a visitor.
+        if v_verb = 'select' then
+          v_condition := v_condition || ' or key in (''general_settings'', ''social_links'', ''hero_slides'','
+            ' ''display_settings'', ''seo_settings'', ''ui_preferences'')';
+        end if;
       end if;
       execute format(
         'create policy %I on public.%I for %s to staff %s', v_table || '_' || v_verb || '_staff', v_table, v_verb,
@@ -174,13 +179,5 @@ begin
     end if;
   end loop;
 end $$;
-
--- The same pages for staff without those permissions as for a visitor.
-drop policy if exists site_settings_select_staff_public on public.site_settings;
-create policy site_settings_select_staff_public on public.site_settings for select to staff using (
-  key in (
-    'general_settings', 'social_links', 'hero_slides', 'display_settings', 'seo_settings', 'ui_preferences'
-  )
-);
 
 notify pgrst, 'reload schema';
