@@ -81,11 +81,16 @@ def _address(rule: str, text: str) -> str:
 
 def _check(client: Client, method: str, address: str, **kwargs: Any) -> None:
     answer = client.http.open(
-        address, method=method, headers=client.headers, environ_base={"REMOTE_ADDR": client.address}, **kwargs
+        address,
+        method=method,
+        headers=client.headers,
+        environ_base={"REMOTE_ADDR": client.address},
+        buffered=True,
+        **kwargs,
     )
     told = f"{method} {address[:200]} {kwargs}"[:600]
     assert answer.status_code < 500, f"{told}: {answer.status} {answer.text[:500]}"
-    if answer.status_code >= 400 and answer.is_json and answer.get_json() is not None:
+    if answer.status_code >= 400 and not address.startswith("/rest/"):  # what is passed on answers in PostgREST's shape
         body = answer.get_json()
         assert isinstance(body["error"], str) and isinstance(body["code"], str), f"{told}: {body}"
 
