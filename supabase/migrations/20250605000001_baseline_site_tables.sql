@@ -146,6 +146,7 @@ alter table public.support_tickets
   add column if not exists last_update timestamptz default now(),
   add column if not exists created_at timestamptz not null default now();
 alter table public.site_settings add column if not exists updated_at timestamptz not null default now();
+create index if not exists support_tickets_created_at_idx on public.support_tickets (created_at);
 do $$
 begin
   -- Settings are saved by key, which an existing table may have beside an id of its own.

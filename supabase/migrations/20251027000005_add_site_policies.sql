@@ -111,11 +111,23 @@ grant execute on function public.visitor_address to service_role;
 create or replace function public.tg_site_insert__take_limit() returns trigger
 language plpgsql security definer set search_path = ''
 as $$
+declare
+  v_message text;
+  v_hint text;
+  v_detail text;
 begin
   perform public.take_rate_limit(
     'site_' || tg_table_name, public.visitor_address(), '[{"count": 20, "seconds": 60}, {"count": 200, "seconds": 3600}]'
   );
   return new;
+exception when sqlstate 'PT429' then
+  -- The same once more, in the form by which PostgREST sends headers along: visitors get its answer as it is.
+  get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint, v_detail = pg_exception_detail;
+  raise sqlstate 'PGRST' using
+    message = jsonb_build_object('code', 'PT429', 'message', v_message, 'details', v_detail, 'hint', v_hint)::text,
+    detail = jsonb_build_object(
+      'status', 429, 'headers', jsonb_build_object('Retry-After', v_detail::jsonb ->> 'retry_after')
+    )::text;
 end $$;
 comment on function public.tg_site_insert__take_limit is
   'Limits what one address may send in straight through PostgREST: 20 rows a minute and 200 an hour per table, else PT429.';

@@ -250,6 +250,7 @@ def test_one_address_may_send_in_so_much_a_minute(anon: httpx.Client, stack: Sta
         assert anon.post("testimonials", json=TESTIMONIAL).status_code == 201
     answer = anon.post("testimonials", json=TESTIMONIAL)
     assert (answer.status_code, answer.json()["code"], answer.json()["hint"]) == (429, "PT429", "too_many_attempts")
+    assert 0 < int(answer.headers["Retry-After"]) <= 60
     # What a visitor writes before the last proxy's entry is no other address.
     forged = {"X-Forwarded-For": "203.0.113.7, " + anon.headers["X-Forwarded-For"]}
     assert anon.post("testimonials", json=TESTIMONIAL, headers=forged).status_code == 429
