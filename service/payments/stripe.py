@@ -27,6 +27,7 @@ TOLERANCE = 300  # seconds a signature is good for, before and after; Stripe's o
 MAX_HEADER = 4096
 REASONS = {"duplicate", "fraudulent", "requested_by_customer"}  # docs.stripe.com/api/refunds/create, "reason"
 
+MISSING, UNEXPECTED_STATE = "resource_missing", "payment_intent_unexpected_state"
 # Refusals of a refund that staff can do something about (docs.stripe.com/error-codes).
 CONFLICTS = {
     "charge_already_refunded": "This payment was refunded already.",
@@ -51,6 +52,16 @@ class StripeGateway:
         self.is_live = "_live_" in (settings.stripe_secret_key or "")
 
     def create_payment(self, task: Task) -> Payment:
+        known = task["gateway_customer_id"]
+        try:
+            return self._create_payment(task, known or self._create_customer(task))
+        except GatewayError as error:
+            if error.code != MISSING or not known:
+                raise
+            # Deleted in the dashboard, or made in the other mode (test or live).
+            return self._create_payment(task, self._create_customer(task, instead_of=known))
+
+    def _create_payment(self, task: Task, customer_id: str | None) -> Payment:
         params: dict[str, Any] = {
             "amount": task["amount"],
             "currency": task["currency"],
@@ -58,17 +69,30 @@ class StripeGateway:
             "description": f"Booking {task['booking_id']}",
             "metadata": {"booking_id": str(task["booking_id"]), "transaction_id": task["transaction_id"]},
         }
-        customer_id = task["gateway_customer_id"] or self._create_customer(task)
+        key = f"pi:{task['transaction_id']}:{task['attempt']}"
         if customer_id:
             params["customer"] = customer_id
-        key = f"pi:{task['transaction_id']}:{task['attempt']}"
+            key += f":{customer_id}"
         create = self.client.v1.payment_intents.create
         return _payment(self._call(create, params=params, options={"idempotency_key": key}))
 
+    def _create_customer(self, task: Task, instead_of: str = "") -> str | None:
+        """Stripe's customer for one of ours, made once; guests need none."""
+        if not task["customer_id"]:
+            return None
+        params = {"metadata": {"customer_id": task["customer_id"]}}
+        key = f"cus:{task['customer_id']}:{instead_of}"
+        return self._call(self.client.v1.customers.create, params=params, options={"idempotency_key": key}).id
+
     def retrieve_payment(self, payment_id: str, *, with_refunds: bool = False) -> Payment:
-        intent = self._call(
-            self.client.v1.payment_intents.retrieve, payment_id, params={"expand": ["latest_charge"]}
-        ).to_dict()
+        try:
+            intent = self._call(
+                self.client.v1.payment_intents.retrieve, payment_id, params={"expand": ["latest_charge"]}
+            ).to_dict()
+        except GatewayError as error:
+            if error.code != MISSING:
+                raise
+            return _unknown_payment(payment_id)
         refunds = self._refunds(payment_id) if with_refunds and intent["status"] == "succeeded" else []
         return _payment(intent, refunds)
 
@@ -76,7 +100,7 @@ class StripeGateway:
         try:
             return _payment(self._call(self.client.v1.payment_intents.cancel, payment_id))
         except GatewayError as error:
-            if error.code != "payment_intent_unexpected_state":
+            if error.code not in (UNEXPECTED_STATE, MISSING):
                 raise
             return self.retrieve_payment(payment_id)
 
@@ -134,14 +158,6 @@ class StripeGateway:
                 return
             params["starting_after"] = page.data[-1].id
 
-    def _create_customer(self, task: Task) -> str | None:
-        """Stripe's customer for one of ours, made once; guests need none."""
-        if not task["customer_id"]:
-            return None
-        params = {"metadata": {"customer_id": task["customer_id"]}}
-        key = f"cus:{task['customer_id']}"
-        return self._call(self.client.v1.customers.create, params=params, options={"idempotency_key": key}).id
-
     def _refunds(self, payment_id: str) -> list[dict[str, Any]]:
         page = self._call(self.client.v1.refunds.list, params={"payment_intent": payment_id, "limit": 100})
         return [refund.to_dict() for refund in page.data]
@@ -178,6 +194,12 @@ def _payment(intent: Any, refunds: list[dict[str, Any]] | None = None) -> Paymen
         customer_id=intent.get("customer"),
         facts=payment_facts(intent, refunds or [], datetime.now(UTC)),
     )
+
+
+def _unknown_payment(payment_id: str) -> Payment:
+    """A payment that Stripe does not know with our key, as after a change from test to live: as good as canceled."""
+    intent = {"object": "payment_intent", "id": payment_id, "status": "canceled", "amount": 0, "currency": "xxx"}
+    return _payment({**intent, "client_secret": "", "metadata": {}})
 
 
 def _is_signed(payload: str, header: str, secret: str) -> bool:

@@ -195,7 +195,8 @@ begin
   returning * into v_transaction;
   if p_gateway_customer_id is not null then
     update public.customers set stripe_customer_id = p_gateway_customer_id
-    where id = v_transaction.customer_id and stripe_customer_id is null and deleted_at is null;
+    where id = v_transaction.customer_id and stripe_customer_id is distinct from p_gateway_customer_id
+      and deleted_at is null;
   end if;
   return jsonb_build_object(
     'payment_id', v_transaction.gateway_payment_id, 'is_live', v_transaction.cancel_requested_at is null

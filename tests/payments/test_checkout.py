@@ -72,6 +72,18 @@ def test_a_customers_first_payment_makes_the_gateways_customer_and_the_next_uses
     assert known[0]["email"] is None  # nothing personal is told
 
 
+def test_what_stripe_does_not_know_any_more_is_made_anew(customer, stripe, db, book):
+    """As after a change from test to live: neither the customer nor the open payment exists there."""
+    booking_id = book(customer_id=customer.id)
+    old = customer.api.post(CREATE, {"bookingId": booking_id})
+    stripe.reset()
+    new = customer.api.post(CREATE, {"bookingId": booking_id})
+    assert new["paymentIntentId"] != old["paymentIntentId"]
+    assert new["stripeCustomerId"] != old["stripeCustomerId"]
+    stored = db.execute("select stripe_customer_id from customers where id = %s", [customer.id]).fetchone()
+    assert stored == (new["stripeCustomerId"],)
+
+
 def test_a_guest_who_pays_for_a_customer_learns_nothing_of_them(api, customer, book):
     answer = api.post(CREATE, {"bookingId": book(customer_id=customer.id), "email": "friend@example.com"})
     assert (answer["stripeCustomerId"], answer["email"], answer["name"]) == (None, "friend@example.com", None)
