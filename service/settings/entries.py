@@ -63,7 +63,9 @@ def save_settings(body: dict[str, Any]) -> dict[str, Any]:
     `{"key": …, "value": …}` for one, `{key: value, …}` for any number. A masked secret that is sent back keeps the
     stored one.
     """
-    return _save({body["key"]: body["value"]} if set(body) == {"key", "value"} else body)
+    if set(body) == {"key", "value"}:
+        body = {str(body["key"]): body["value"]}
+    return _save(body)
 
 
 @blueprint.put("/<key>")
@@ -92,9 +94,9 @@ def _sees_all() -> bool:
     return g.staff is not None and allows(g.staff["role"], "settings_view")
 
 
-def _save(settings: dict[Any, Any]) -> dict[str, Any]:
+def _save(settings: dict[str, Any]) -> dict[str, Any]:
     if not settings:
         raise BadInput("No settings to save", code="nothing_to_update")
-    if not all(isinstance(key, str) and KEY.match(key) for key in settings):
+    if not all(KEY.match(key) for key in settings):
         raise BadInput("A setting's key has letters, digits, _ . and - only.", code="validation_failed")
     return {"success": True, "message": "Settings saved successfully", "data": store.save_settings(settings)}
