@@ -77,11 +77,10 @@ def _credentials() -> tuple[str, str]:
         raise Unavailable("Staff pages need SUPABASE_JWT_SECRET.", code="staff_rest_not_configured")
     if not secret:
         return key, f"Bearer {key}"
-    half_life = int(time.time()) // (TOKEN_TTL // 2)
     if claims:
-        token = _staff_token(secret, half_life, claims["id"], claims["email"], claims["sid"], claims["role"])
+        token = _staff_token(secret, _half_life(), claims["id"], claims["email"], claims["sid"], claims["role"])
     else:
-        token = _visitor_token(secret, half_life, request.remote_addr or "")
+        token = _visitor_token(secret, _half_life(), request.remote_addr or "")
     return key, f"Bearer {token}"
 
 
@@ -94,7 +93,7 @@ def _staff_claims() -> dict[str, Any] | None:
     if not cookie:
         return None
     try:
-        g.staff_claims = read_token("staff", cookie)
+        g.staff_claims = _read_cookie(cookie, settings.jwt_secret, _half_life())
     except Unauthorized:
         _forget_staff()
         raise
@@ -105,6 +104,17 @@ def _staff_claims() -> dict[str, Any] | None:
 def _forget_staff() -> None:
     """Take back a cookie that is good for nothing: the next request is a visitor's, and the site works again."""
     after_this_request(lambda response: clear_session_cookie(response, "staff"))
+
+
+def _half_life() -> int:
+    """Counts up every half of a token's life: what is made for one number is not kept for the next."""
+    return int(time.time()) // (TOKEN_TTL // 2)
+
+
+@functools.lru_cache(maxsize=1000)
+def _read_cookie(cookie: str, jwt_secret: str, half_life: int) -> dict[str, Any]:
+    """The claims of a cookie of staff, kept for a moment: a page makes many requests at once."""
+    return read_token("staff", cookie)
 
 
 @functools.lru_cache(maxsize=1000)

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 CONNECT_TIMEOUT = 2  # seconds
-TIMEOUT = 30
+TIMEOUT = 10  # as service/database.py; above what Supabase lets a statement take
 MAX_IDLE = 50
 MAX_IDLE_SECONDS = 30
 CHUNK = 65536
