@@ -5,11 +5,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from marshmallow import ValidationError, fields
+from marshmallow import fields
 
 from service.credentials import MAX_PASSWORD_BYTES
 
 MIN_CHARACTERS = 8
+IS_EMAIL = "May not be your e-mail address."
 COMMON_RANKS = 10_000  # how far down the list of leaked passwords, by how often they were seen
 
 
@@ -47,10 +48,9 @@ class NewPassword(Password):
         return password
 
 
-def refuse_email_as_password(password: str, email: str, field: str = "password") -> None:
-    """Raise ``ValidationError`` of the field when the password is the e-mail address or the part before its @."""
-    if password.lower() in (email.lower(), email.lower().partition("@")[0]):
-        raise ValidationError("May not be your e-mail address.", field)
+def is_email(password: str, email: str) -> bool:
+    """Whether a password is the e-mail address or the part before its @."""
+    return password.lower() in (email.lower(), email.lower().partition("@")[0])
 
 
 @cache

@@ -7,9 +7,10 @@ from flask import g
 from service.credentials import check_password, hash_password, hash_token
 from service.customers import blueprint, store
 from service.customers.schemas import ChangePasswordSchema, EmailSchema, MessageSchema, ResetPasswordSchema
-from service.errors import Unauthorized
+from service.errors import BadInput, Unauthorized
 from service.guards import customer_required, public, request_info
 from service.limits import limit
+from service.passwords import IS_EMAIL, is_email
 
 
 class WrongCurrentPassword(Unauthorized):
@@ -55,6 +56,9 @@ def change_password(data: dict[str, Any]) -> dict[str, str]:
 
     This session stays, all others end. 401 `invalid_password` when `oldPassword` is not the current one.
     """
+    if is_email(data["newPassword"], g.customer["email"]):
+        details = {"newPassword": IS_EMAIL}
+        raise BadInput(f"newPassword: {IS_EMAIL}", code="validation_failed", details=details)
     if not check_password(data["oldPassword"], g.customer["password_hash"]):
         store.record_wrong_password(g.customer["id"], request_info())
         raise WrongCurrentPassword

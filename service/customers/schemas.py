@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
 from service.fields import EmailAddress, PaginationSchema, RecordId, Schema, Text
-from service.passwords import NewPassword, Password, refuse_email_as_password
+from service.passwords import IS_EMAIL, NewPassword, Password, is_email
 
 DATE_TIME = {"format": "date-time"}
 DATE = {"format": "date"}
@@ -77,7 +77,8 @@ class RegisterCustomerSchema(Schema):
 
     @validates_schema
     def refuse_email(self, data: dict[str, Any], **_: Any) -> None:
-        refuse_email_as_password(data["password"], data["email"])
+        if is_email(data["password"], data["email"]):
+            raise ValidationError(IS_EMAIL, "password")
 
 
 class RegisteredCustomerSchema(Schema):

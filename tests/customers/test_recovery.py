@@ -111,6 +111,15 @@ def test_change_needs_the_current_password(customer, events):
     customer.api.post(CHANGE, {"oldPassword": PASSWORD}, expect=400)
 
 
+def test_change_refuses_the_address_as_password(customer):
+    sent = {"oldPassword": PASSWORD, "newPassword": customer.email.upper()}
+    assert customer.api.post(CHANGE, sent, expect=400) == {
+        "error": "newPassword: May not be your e-mail address.",
+        "code": "validation_failed",
+        "details": {"newPassword": "May not be your e-mail address."},
+    }
+
+
 def test_of_ten_changes_at_once_one_succeeds(customer, race):
     answers = race(10, "POST", CHANGE, lambda n: {"oldPassword": PASSWORD, "newPassword": f"{NEW} {n}"}, customer.token)
     assert sorted(status for status, _ in answers) == [200] + [401] * 9
