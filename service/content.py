@@ -22,6 +22,14 @@ class Line(Text):
         super().__init__(max=max, allow_none=not kwargs.get("required"), **kwargs)
 
 
+class Measure(Line):
+    """A measure as somebody wrote it, "822 m"; a bare number is taken as its text."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return super()._deserialize(str(value) if is_number else value, attr, data, **kwargs)
+
+
 class Paragraphs(Text):
     """Text of several lines that may be missing."""
 

@@ -1,6 +1,6 @@
 """Destinations: `/api/destinations`."""
 
-from service.content import Flag, Image, Line, Lines, Paragraphs, make_blueprint
+from service.content import Flag, Image, Line, Lines, Measure, Paragraphs, make_blueprint
 from service.fields import FormNumber, Schema
 
 
@@ -10,10 +10,10 @@ class DestinationSchema(Schema):
     description = Paragraphs()
     image = Image()
     featured = Flag()
-    altitude = Line()
+    altitude = Measure()
     best_season = Line()
-    distance = Line()
-    average_temperature = Line()
+    distance = Measure()
+    average_temperature = Measure()
     accommodation = Line()
     difficulty = Line()
     attractions = Lines()

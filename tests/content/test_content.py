@@ -130,6 +130,13 @@ def test_bad_values_are_refused(case: Case, staff):
     assert "details" in admin.post(f"/api/{case.name}", {}, expect=400)
 
 
+def test_a_measure_may_be_a_number(staff):
+    row = staff().api.post("/api/destinations", {"name": "Pokhara", "altitude": 822, "distance": 1.5}, expect=201)[
+        "data"
+    ]
+    assert (row["altitude"], row["distance"]) == ("822", "1.5")
+
+
 def test_approving_publishes(staff, db: psycopg.Connection):
     row_id = db.execute(
         "insert into testimonials (name, rating, message) values ('Ada', 5, 'Fine') returning id"
