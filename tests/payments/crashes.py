@@ -35,6 +35,7 @@ class Battlefield:
         self.stripe = Control(stack.url("stripe"))
         # Answers that come late let more kills fall between what Stripe did and what we know of it.
         self.stripe.outage("delay", method="POST", when="after", seconds=0.2)
+        self.is_muted = False
         self.faults = 0  # calls that were answered by a 5xx or not at all
         self.app = create_app(Settings.from_env())
         with self.database() as db:
@@ -65,18 +66,35 @@ class Battlefield:
         self.stack.postgres.start()
 
     def run(self, journeys: int, part: str, seed: int) -> Counter[str]:
-        """So many journeys at once, a kill in the midst of them, one reconciliation; how the journeys ended."""
+        """So many journeys at once, a kill in the midst of them, one reconciliation; how the journeys ended.
+
+        In half of the rounds no webhook comes any more from the kill on.
+        """
         chance = random.Random(seed)
         with self.database() as db:
             bookings = [make_booking(db, amount=chance.choice(["299.99", "1200", "0.50"])) for _ in range(journeys)]
         with ThreadPoolExecutor(journeys + 1) as people:
             ends = [people.submit(self.journey, booking, random.Random(chance.random())) for booking in bookings]
-            time.sleep(chance.uniform(0, 0.9))
+            self.await_moment(chance)
+            self.is_muted = chance.random() < 0.5
+            self.stripe.deliveries(on=not self.is_muted)
             self.kill(part)
             ended = Counter(end.result() for end in ends)
         self.settle()
         self.compare(bookings)
         return ended
+
+    def await_moment(self, chance: random.Random) -> None:
+        """At any time, or while a refund is being made: that is when most can go wrong."""
+        if chance.random() < 0.5:
+            return time.sleep(chance.uniform(0, 1.5))
+        until = time.monotonic() + 5
+        with self.database() as db:
+            while time.monotonic() < until:
+                if db.execute("select count(*) from refunds where status = 'reserved'").fetchone()[0]:
+                    break
+                time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.4))
 
     def journey(self, booking_id: str, chance: random.Random) -> str:
         """One person pays, now and then in two windows at once, and staff give some or all of it back."""
@@ -120,7 +138,7 @@ class Battlefield:
 
     def wait_paid(self, http: httpx.Client, booking_id: str) -> bool:
         until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
+        while time.monotonic() < until and not self.is_muted:
             found = self.insist(http, "GET", f"/api/payments/booking/{booking_id}", None, self.token)
             if found and found["paymentStatus"] == "Paid":
                 return True
@@ -135,6 +153,7 @@ class Battlefield:
         with self.app.app_context():
             done = reconcile()
         self.stripe.deliveries(on=True)
+        self.is_muted = False
         assert done.get("errors", 0) == 0, done
 
     def compare(self, bookings: list[str]) -> None:

@@ -44,7 +44,7 @@ def test_1000_payments_survive_parts_killed_at_random() -> None:
             print(f"{dict(ended)} in {time.monotonic() - started:.0f} s from seed {seed}; at Stripe and here: {money}")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    assert ended["paid"] + ended["refunded"] > JOURNEYS * 0.9
+    assert ended["not begun"] + ended["not refunded"] < JOURNEYS * 0.1  # those that gave up, not believing
 
 
 @pytest.fixture
