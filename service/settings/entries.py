@@ -17,18 +17,27 @@ KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z", re.ASCII)
 
 
 class SettingsBodySchema(Schema):
-    """`{"key": …, "value": …}` for one setting, or any number of them as `{key: value, …}`."""
+    """`{key: value, …}` for any number of settings, or `{"key": …, "value": …}` for one."""
 
     class Meta:
         unknown = INCLUDE
 
 
-class SettingBodySchema(SettingsBodySchema):
-    """`{"value": …}`, or an object that is the value itself."""
+class SettingBodySchema(Schema):
+    value = fields.Raw(required=True, allow_none=True, error_messages={"required": "Is required."})
 
 
 class SavedSettingsSchema(DoneSchema):
     data = fields.Dict(metadata={"description": "What is stored now, secrets masked"})
+
+
+class SettingRowSchema(Schema):
+    key = fields.String()
+    value = fields.Raw()
+
+
+class SavedSettingSchema(DoneSchema):
+    data = fields.List(fields.Nested(SettingRowSchema))
 
 
 @blueprint.get("")
@@ -60,24 +69,23 @@ def get_setting(key: str) -> dict[str, Any]:
 def save_settings(body: dict[str, Any]) -> dict[str, Any]:
     """Save settings
 
-    `{"key": …, "value": …}` for one, `{key: value, …}` for any number. A masked secret that is sent back keeps the
+    `{key: value, …}` for any number, `{"key": …, "value": …}` for one. A masked secret that is sent back keeps the
     stored one.
     """
     if set(body) == {"key", "value"}:
         body = {str(body["key"]): body["value"]}
-    return _save(body)
+    return {"success": True, "message": "Settings saved successfully", "data": _save(body)}
 
 
 @blueprint.put("/<key>")
 @staff_required("settings_edit")
 @blueprint.arguments(SettingBodySchema)
-@blueprint.response(200, SavedSettingsSchema)
+@blueprint.response(200, SavedSettingSchema)
 def save_setting(body: dict[str, Any], key: str) -> dict[str, Any]:
-    """Save one setting
-
-    `{"value": …}`, or the object that is the value.
-    """
-    return _save({key: body["value"] if set(body) - {"key"} == {"value"} else body})
+    """Save one setting"""
+    saved = _save({key: body["value"]})
+    data = [{"key": key, "value": saved[key]}]
+    return {"success": True, "message": "Setting saved successfully", "data": data}
 
 
 @blueprint.delete("/<key>")
@@ -99,4 +107,4 @@ def _save(settings: dict[str, Any]) -> dict[str, Any]:
         raise BadInput("No settings to save", code="nothing_to_update")
     if not all(KEY.match(key) for key in settings):
         raise BadInput("A setting's key has letters, digits, _ . and - only.", code="validation_failed")
-    return {"success": True, "message": "Settings saved successfully", "data": store.save_settings(settings)}
+    return store.save_settings(settings)

@@ -10,6 +10,7 @@ from service.api import DoneSchema
 from service.errors import BadInput, ServiceError
 from service.guards import staff_required
 from service.settings import blueprint, storage, store
+from service.settings.entries import SettingRowSchema
 
 MAX_BYTES = 5_000_000
 # By content, never by what the browser says: the first bytes, the ending, the type to serve it with.
@@ -23,8 +24,8 @@ KINDS = (
 
 
 class LogoSchema(DoneSchema):
-    logoUrl = fields.String()
-    data = fields.Dict(metadata={"description": "The general settings"})
+    logoUrl = fields.String(allow_none=True)
+    data = fields.List(fields.Nested(SettingRowSchema), metadata={"description": "The general settings"})
 
 
 @blueprint.post("/logo")
@@ -50,12 +51,7 @@ def upload_logo() -> dict[str, Any]:
     url = storage.upload(path, content, media_type)
     changed = store.set_logo(url)
     storage.remove(changed["previous"])
-    return {
-        "success": True,
-        "logoUrl": url,
-        "message": "Logo uploaded successfully",
-        "data": changed["settings"],
-    }
+    return {"success": True, "logoUrl": url, "message": "Logo uploaded successfully", "data": _rows(changed)}
 
 
 @blueprint.delete("/logo")
@@ -65,7 +61,11 @@ def delete_logo() -> dict[str, Any]:
     """Take the logo away; the other general settings stay"""
     changed = store.set_logo(None)
     storage.remove(changed["previous"])
-    return {"success": True, "logoUrl": "", "message": "Logo deleted successfully", "data": changed["settings"]}
+    return {"success": True, "logoUrl": None, "message": "Logo deleted successfully", "data": _rows(changed)}
+
+
+def _rows(changed: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": "general_settings", "value": changed["settings"]}]
 
 
 def _picture() -> bytes:

@@ -120,12 +120,13 @@ begin
   if jsonb_typeof(v_settings) is distinct from 'object' then
     v_settings := '{}';
   end if;
-  v_settings := v_settings || jsonb_build_object('logoUrl', coalesce(p_logo_url, ''));
+  v_settings := v_settings
+    || jsonb_build_object('logoUrl', p_logo_url, 'logoFileName', regexp_replace(p_logo_url, '^.*/', ''));
   update public.site_settings set value = v_settings, updated_at = now() where key = 'general_settings';
   return jsonb_build_object('settings', v_settings, 'previous', v_previous);
 end $$;
 comment on function public.set_logo is
-  'Set (or, with null, clear) logoUrl among the general settings, which stay: {settings, previous}.';
+  'Set (or, with null, clear) logoUrl and logoFileName among the general settings, which stay: {settings, previous}.';
 revoke all on function public.set_logo from public, anon, authenticated;
 grant execute on function public.set_logo to service_role;
 

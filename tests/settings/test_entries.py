@@ -38,7 +38,8 @@ def test_settings_are_saved_and_read_by_everybody(staff, api: Client):
     assert api.get("/api/settings") == expected
     assert api.get("/api/settings/hero_slides") == {"hero_slides": [{"title": "A"}]}
     admin.put("/api/settings/hero_slides", {"value": []})
-    admin.put("/api/settings/general_settings", {"siteName": "Other"})
+    body = admin.put("/api/settings/general_settings", {"value": {"siteName": "Other"}})
+    assert (body["success"], body["data"]) == (True, [{"key": "general_settings", "value": {"siteName": "Other"}}])
     assert api.get("/api/settings/hero_slides") == {"hero_slides": []}
     assert api.get("/api/settings/general_settings") == {"general_settings": {"siteName": "Other"}}
 
@@ -99,3 +100,4 @@ def test_bad_values_are_refused(staff):
         admin.put("/api/settings/display_settings", {"value": value}, expect=400)
     admin.put("/api/settings/a%20key", {"value": 1}, expect=400)
     admin.put("/api/settings/display_settings", [1], expect=400)
+    assert set(admin.put("/api/settings/display_settings", {"valeu": 1}, expect=400)["details"]) == {"value"}

@@ -32,12 +32,13 @@ def test_a_logo_is_stored_and_the_other_settings_stay(ending: str, staff, db: ps
     )
     body = upload(admin, content, name="evil.html")
     assert (body["success"], body["message"]) == (True, "Logo uploaded successfully")
-    assert body["data"] == {"siteName": "JKLG", "logoUrl": body["logoUrl"]}
+    logo = {"logoUrl": body["logoUrl"], "logoFileName": body["logoUrl"].rpartition("/")[2]}
+    assert body["data"] == [{"key": "general_settings", "value": {"siteName": "JKLG", **logo}}]
     assert "/storage/v1/object/public/site-assets/logos/" in body["logoUrl"]
     assert body["logoUrl"].endswith(f".{ending}")
     served = httpx.get(body["logoUrl"])
     assert (served.status_code, served.content, served.headers["Content-Type"]) == (200, content, media_type)
-    assert admin.get("/api/settings/general_settings")["general_settings"] == body["data"]
+    assert admin.get("/api/settings/general_settings") == {"general_settings": body["data"][0]["value"]}
 
 
 def test_another_logo_replaces_the_first(staff):
@@ -53,7 +54,8 @@ def test_a_logo_is_taken_away(staff):
     admin.put("/api/settings/general_settings", {"value": {"siteName": "JKLG"}})
     url = upload(admin, PNG)["logoUrl"]
     body = admin.delete("/api/settings/logo")
-    assert (body["success"], body["data"]) == (True, {"siteName": "JKLG", "logoUrl": ""})
+    left = {"siteName": "JKLG", "logoUrl": None, "logoFileName": None}
+    assert (body["success"], body["data"]) == (True, [{"key": "general_settings", "value": left}])
     assert httpx.get(url).status_code >= 400
     admin.delete("/api/settings/logo")
 
