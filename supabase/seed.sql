@@ -3,30 +3,34 @@
 
 insert into public.packages
   (title, description, price, duration, image, destinations, featured, rating, accommodations, included, excluded)
-select * from (values
+select title, description, price, duration, image, destinations, featured, rating, accommodations, included, excluded
+from (values
   (
-    'Annapurna Base Camp Trek', 'Terraced fields, rhododendron woods and a night under eight-thousanders.', 899.00, 11,
+    1, 'Annapurna Base Camp Trek', 'Terraced fields, rhododendron woods and a night under eight-thousanders.', 899.00, 11,
     'https://images.example/annapurna.jpg', array['Pokhara', 'Ghandruk', 'Annapurna Base Camp'], true, 4.8,
     'Tea houses, hotel in Pokhara', array['Guide and porter', 'Permits', 'All meals on the trek'],
     array['International flights', 'Travel insurance']
   ),
   (
-    'Kathmandu Valley Heritage', 'Four days among stupas, squares and workshops of three old royal cities.', 299.99, 4,
+    2, 'Kathmandu Valley Heritage', 'Four days among stupas, squares and workshops of three old royal cities.', 299.99, 4,
     'https://images.example/kathmandu.jpg', array['Kathmandu', 'Patan', 'Bhaktapur'], true, 4.6,
     'Boutique hotel in Patan', array['City guide', 'Entrance fees', 'Breakfast'], array['Lunch and dinner']
   ),
   (
-    'Chitwan Jungle Safari', 'By canoe and on foot through the park of the one-horned rhinoceros.', 349.50, 3,
+    3, 'Chitwan Jungle Safari', 'By canoe and on foot through the park of the one-horned rhinoceros.', 349.50, 3,
     'https://images.example/chitwan.jpg', array['Chitwan'], false, 4.5,
     'Jungle lodge', array['Park fees', 'Full board', 'Naturalist'], array['Drinks', 'Tips']
   ),
   (
-    'Upper Mustang Caravan', 'The walled kingdom behind the Himalaya, by jeep and on horseback.', 1890.00, 14,
+    4, 'Upper Mustang Caravan', 'The walled kingdom behind the Himalaya, by jeep and on horseback.', 1890.00, 14,
     'https://images.example/mustang.jpg', array['Jomsom', 'Kagbeni', 'Lo Manthang'], false, 4.9,
     'Lodges and home stays', array['Restricted-area permit', 'Jeep', 'Guide'], array['Horse hire', 'Insurance']
   )
-) as seed (title, description, price, duration, image, destinations, featured, rating, accommodations, included, excluded)
-where not exists (select from public.packages p where p.title = seed.title);
+) as seed (
+  rank, title, description, price, duration, image, destinations, featured, rating, accommodations, included, excluded
+)
+where not exists (select from public.packages p where p.title = seed.title)
+order by rank;
 
 insert into public.itineraries (package_id, day, title, description)
 select p.id, seed.day, seed.title, seed.description
