@@ -1,18 +1,20 @@
 """`python -m devstack run` and `reset`: what `make run` and `make reset` call."""
 
+import json
 import os
 import shutil
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from devstack.stack import DIRECTORY, Stack, StackError, chosen_ports
 
 BANNER = """
 Ready.
 
-  The service      {service}/api/health
-  Its description  {service}/api/docs
+  A small site     {service}
+  The API          {service}/api/docs
   Supabase         {api}
   Stripe           {stripe}
   Mail             {mailbox}
@@ -55,6 +57,7 @@ def run() -> int:
         print(error, file=sys.stderr)
         return 1
     try:
+        os.environ.setdefault("FRONTEND_DIST", str(_make_site(stack)))
         _write_environment(stack)
         stack.serve()
         urls = {name: stack.url(name) for name in ("service", "api", "stripe", "mailbox")}
@@ -81,6 +84,16 @@ def reset() -> int:
     shutil.rmtree(DIRECTORY, ignore_errors=True)
     print("Forgotten. The next `make run` starts afresh.")
     return 0
+
+
+def _make_site(stack: Stack) -> Path:
+    """A small site to click through, so that the links in the mails lead somewhere; FRONTEND_DIST names another."""
+    site = DIRECTORY / "site"
+    shutil.copytree(Path(__file__).parent / "site", site, dirs_exist_ok=True)
+    key = stack.secrets["stripe_publishable_key"]
+    config = {"mailbox": stack.url("mailbox"), "stripe": stack.url("stripe"), "stripeKey": key}
+    (site / "config.js").write_text(f"const config = {json.dumps(config)};")
+    return site
 
 
 def _write_environment(stack: Stack) -> None:
