@@ -1,12 +1,12 @@
 """Every environment variable of the service, typed, read once; what is missing or unsafe is told in one list."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from environs import Env, EnvValidationError
 from flask import current_app
+from limits import parse_many
 from werkzeug.local import LocalProxy
 
 EXAMPLE_JWT_SECRET = "change-me-to-a-random-string-of-at-least-32-bytes"  # the value in .env.example
@@ -97,18 +97,15 @@ class Settings:
             raise ConfigurationError(problems)
         return settings
 
-    def fingerprint(self, text: str) -> str:
-        """A keyed hash, for what must be recognised but not kept, like an address among the rate limits."""
-        return hashlib.blake2b(text.encode(), key=self.jwt_secret.encode()[:64], digest_size=16).hexdigest()
-
 
 settings: Settings = LocalProxy(lambda: current_app.extensions["settings"])  # type: ignore[assignment]
 
 
 def _read(env: Env) -> dict[str, object]:
-    frontend_url = env.str("FRONTEND_URL", "http://localhost:5173").rstrip("/")
+    is_production = env.str("APP_ENV", "production") == "production"
+    frontend_url = (_first(env, "FRONTEND_URL") or ("" if is_production else "http://localhost:5173")).rstrip("/")
     return {
-        "is_production": env.str("APP_ENV", "production") == "production",
+        "is_production": is_production,
         "supabase_url": _first(env, "SUPABASE_URL", "VITE_SUPABASE_URL"),
         "supabase_key": _first(env, "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEY"),
         "supabase_anon_key": _first(env, "SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEY", "VITE_SUPABASE_ANON_KEY"),
@@ -157,6 +154,7 @@ def _unsafe(settings: Settings) -> list[str]:
             settings.frontend_dist and not Path(settings.frontend_dist, "index.html").is_file(),
             "FRONTEND_DIST names no folder with an index.html",
         ),
+        (not settings.frontend_url, "FRONTEND_URL is missing: the address that links in mails begin with"),
         (address.scheme not in ("http", "https", ""), "SUPABASE_URL is no http(s) address"),
         (not settings.supabase_key, "SUPABASE_SERVICE_ROLE_KEY (or SUPABASE_SECRET_KEY) is missing"),
         (not secret, "JWT_SECRET is missing: python3 -c 'import secrets; print(secrets.token_hex(32))' makes one"),
@@ -167,4 +165,13 @@ def _unsafe(settings: Settings) -> list[str]:
         ("*" in settings.cors_origins, "CORS_ORIGINS may not be *: the service answers with credentials"),
         (bool(settings.smtp_host and not settings.smtp_from_email), "SMTP_FROM_EMAIL is missing, SMTP_HOST is set"),
     ]
+    limits = {**settings.ip_limits, **settings.account_limits}
+    checks += [(not _is_limit(text), f"LIMIT_{name.upper()} is no rate limit: {text}") for name, text in limits.items()]
     return [sentence for is_wrong, sentence in checks if is_wrong]
+
+
+def _is_limit(text: str) -> bool:
+    try:
+        return bool(parse_many(text))
+    except ValueError:
+        return False

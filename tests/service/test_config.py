@@ -9,6 +9,7 @@ import pytest
 from service.config import ACCOUNT_LIMITS, EXAMPLE_JWT_SECRET, IP_LIMITS, ConfigurationError, Settings
 
 GOOD = {"SUPABASE_URL": "https://x.supabase.co", "SUPABASE_SERVICE_ROLE_KEY": "key", "JWT_SECRET": "s" * 32}
+GOOD |= {"FRONTEND_URL": "https://site.example"}
 
 
 @pytest.fixture
@@ -26,11 +27,19 @@ def environment(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_everything_missing_is_told_at_once(environment):
-    environment(SMTP_HOST="smtp.example.com", SMTP_PORT="many", BCRYPT_ROUNDS="3", CORS_ORIGINS="*")
+    environment(SMTP_HOST="smtp.example.com", SMTP_PORT="many", BCRYPT_ROUNDS="3", CORS_ORIGINS="*", LIMIT_LOGIN="some")
     with pytest.raises(ConfigurationError) as caught:
         Settings.from_env()
     told = "\n".join(caught.value.problems)
-    for name in ("SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "JWT_SECRET", "SMTP_PORT", "SMTP_FROM_EMAIL"):
+    for name in (
+        "SUPABASE_URL",
+        "SUPABASE_SERVICE_ROLE_KEY",
+        "JWT_SECRET",
+        "SMTP_PORT",
+        "SMTP_FROM_EMAIL",
+        "FRONTEND_URL",
+        "LIMIT_LOGIN",
+    ):
         assert name in told
     assert "BCRYPT_ROUNDS" in told and "CORS_ORIGINS" in told
 
@@ -55,13 +64,14 @@ def test_the_example_secret_is_fine_in_development(environment):
     ],
 )
 def test_old_and_new_names_of_supabase_work(environment, url: str, key: str):
-    environment(**{url: "https://x.supabase.co", key: "sb_secret_abc", "JWT_SECRET": "s" * 32})
+    others = {name: GOOD[name] for name in ("JWT_SECRET", "FRONTEND_URL")}
+    environment(**{url: "https://x.supabase.co", key: "sb_secret_abc"}, **others)
     settings = Settings.from_env()
     assert (settings.supabase_url, settings.supabase_key) == ("https://x.supabase.co", "sb_secret_abc")
 
 
 def test_lists_are_split_and_cors_defaults_to_the_site(environment):
-    environment(**GOOD, STRIPE_WEBHOOK_SECRET="whsec_new, whsec_old", FRONTEND_URL="https://site.example/")
+    environment(**{**GOOD, "FRONTEND_URL": "https://site.example/"}, STRIPE_WEBHOOK_SECRET="whsec_new, whsec_old")
     settings = Settings.from_env()
     assert settings.stripe_webhook_secrets == ("whsec_new", "whsec_old")
     assert settings.cors_origins == ("https://site.example",)
