@@ -126,17 +126,6 @@ def test_a_refund_made_in_the_dashboard_counts(paid, stripe, hook, ledger):
     assert ledger.mails(booking_id).count("refund-issued") == 1
 
 
-def test_the_total_and_single_refunds_complete_each_other(admin, paid, stripe, hook, ledger, db):
-    """One refund of the dashboard is known by the total alone, a later one of ours only one by one."""
-    booking_id, intent = paid()
-    stripe.refund(intent, 1000)
-    hook.deliver(intent, "charge.refunded")
-    earlier = "update transactions set charge_refunded_at = charge_refunded_at - interval '1 minute'"
-    db.execute(f"{earlier} where booking_id::text = %s", [booking_id])
-    admin.api.post(REFUND, {"bookingId": booking_id, "reason": "because", "amount": 500})
-    assert ledger.transactions(booking_id) == [("completed", 29999, 1500)]
-
-
 def test_a_refund_that_fails_later_gives_the_amount_back(admin, paid, stripe, hook, ledger, db):
     booking_id, intent = paid()
     stripe.next_refunds("pending", 1)

@@ -56,3 +56,17 @@ def test_an_old_payment_tried_again_stands_beside_a_live_one(service_role):
         query = "select gateway_payment_id, status, cancel_requested_at is null from transactions"
         found = service_role.execute(f"{query} where booking_id::text = %s order by 1 desc", [booking_id]).fetchall()
         assert found == [("pi_x", "processing", True), ("pi_old", "processing", False)]
+
+
+def test_the_total_and_single_refunds_complete_each_other(service_role):
+    """One refund is known by the charge's total alone, a later one only by itself, and an earlier one fails."""
+    with service_role.transaction(force_rollback=True):
+        booking_id = ask(service_role, BOOK, 300)
+        tell(service_role, event("payment.succeeded", "pi_r", 1, amount=30000, metadata={"booking_id": booking_id}))
+        tell(service_role, event("charge.refunded", "pi_r", 3, amount=30000, charge_refunded=1000))
+        for refund_id, second, status, expected in (("re_2", 4, "succeeded", 1500), ("re_1", 2, "failed", 1000)):
+            created = f"2026-01-01T00:00:0{second}+00:00"
+            refund = {"id": refund_id, "amount": 500, "status": status, "created_at": created}
+            tell(service_role, event("refund.changed", "pi_r", 5, refund=refund))
+            query = "select amount_refunded from transactions where booking_id::text = %s"
+            assert ask(service_role, query, booking_id) == expected

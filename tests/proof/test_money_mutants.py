@@ -1,0 +1,124 @@
+"""Can the tests of the money's rules fail? Each rule is broken in turn, and some test of them has to notice."""
+
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
+
+from devstack.stack import Stack
+from tests.payments import test_rules
+from tests.payments.histories import Bookings, gateway_histories, outcome_in_order
+from tests.payments.test_rules import BRIEF
+
+LENGTH = settings(BRIEF, max_examples=500, derandomize=False, database=None, phases=[Phase.generate])
+# name: (function, what stands there, what is put in its place)
+MUTANTS = {
+    "older news count": ("move_payment", "> (status_at, (status = 'failed')::integer)", ">= (status_at, 0)"),
+    "canceled is not the end": ("move_payment", "and canceled_at is null", ""),
+    "late failures undo": ("move_payment", "status not in ('completed', 'refunded') and", ""),
+    "two live ones": (
+        "move_payment",
+        "then coalesce(cancel_requested_at, now()) else",
+        "then cancel_requested_at else",
+    ),
+    "last row decides": (
+        "tg_transactions__sync_booking",
+        "when v_paid.id is not null then",
+        "when new.status = 'completed' then",
+    ),
+    "any refund is all": (
+        "tg_transactions__sync_booking",
+        "and not bool_or(t.status = 'completed' and t.amount_refunded < t.amount)",
+        "",
+    ),
+    "first attempt decides": ("tg_transactions__sync_booking", "t.created_at desc, t.id desc", "t.created_at, t.id"),
+    "any amount pays": ("tg_transactions__sync_booking", "and review_reason is distinct from 'amount_mismatch'", ""),
+    "cancelled is confirmed": ("tg_transactions__sync_booking", "and status = 'Pending' then", "then"),
+    "failed refunds stay, same second": (
+        "recount_refunds",
+        "failed_at >= v_payment.charge_refunded_at",
+        "failed_at > v_payment.charge_refunded_at",
+    ),
+    "failed refunds stay": ("recount_refunds", "gateway_created_at <= v_payment.charge_refunded_at", "false"),
+    "later refunds are missed": ("recount_refunds", "gateway_created_at > v_payment.charge_refunded_at", "false"),
+    "only the total counts": (
+        "recount_refunds",
+        "coalesce(sum(amount) filter (where status in ('pending', 'succeeded')), 0),",
+        "0,",
+    ),
+    "refunds cannot fail": ("refund_rank", "when 'succeeded' then 2 else 3", "when 'succeeded' then 3 else 2"),
+    "totals by time alone": (
+        "apply_gateway_event",
+        "> (charge_refunded_at, charge_refunded)",
+        "> (charge_refunded_at, 10^9)",
+    ),
+    "failed ones stay open": ("supersede_payments", "status in ('pending', 'failed')", "status in ('pending')"),
+    "others stay payable": ("complete_payment", "perform public.supersede_payments(v_booking.id, p_id);", ""),
+    "double payments pass": ("complete_payment", "then 'double_payment'", "then null"),
+    "old prices are paid": ("open_payment", "and amount = v_amount", ""),
+    "cash leaves cards open": (
+        "set_booking_payment_status",
+        "perform public.supersede_payments(v_booking.id);",
+        "",
+    ),
+    "paid is paid again": ("check_payable", "status = 'completed' and amount_refunded < amount", "false"),
+}
+
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def owner(stack: Stack) -> Iterator[psycopg.Connection]:
+    stack.postgres.create_database("mutants")
+    stack.postgres.migrate("mutants")
+    with psycopg.connect(stack.postgres.uri(database="mutants"), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_broken_rule_is_noticed(stack: Stack, owner: psycopg.Connection, name: str) -> None:
+    function, there, instead = MUTANTS[name]
+    text = owner.execute("select pg_get_functiondef(%s::regproc)", [f"public.{function}"]).fetchone()[0]
+    assert there in text
+    owner.execute(text.replace(there, instead))
+    try:
+        with psycopg.connect(stack.postgres.uri(database="mutants")) as connection:
+            connection.execute("set role service_role")
+            connection.commit()
+            assert any(fails(check, connection) for check in CHECKS)
+    finally:
+        owner.execute(text)
+
+
+def fails(check: Callable[[psycopg.Connection], None], connection: psycopg.Connection) -> bool:
+    try:
+        check(connection)
+    except (AssertionError, psycopg.Error, BaseExceptionGroup):
+        connection.rollback()
+        return True
+    return False
+
+
+def any_history(connection: psycopg.Connection) -> None:
+    run_state_machine_as_test(type("Machine", (Bookings,), {"connection": connection}), settings=LENGTH)
+
+
+def any_order(connection: psycopg.Connection) -> None:
+    @LENGTH
+    @given(history=gateway_histories(), order=st.randoms(use_true_random=False))
+    def check(history, order):
+        events, expected = history
+        assert outcome_in_order(connection, events, order) == expected
+
+    check()
+
+
+CHECKS = [
+    test_rules.test_an_old_payment_tried_again_stands_beside_a_live_one,
+    test_rules.test_the_total_and_single_refunds_complete_each_other,
+    any_order,
+    any_history,
+]
