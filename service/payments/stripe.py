@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT, READ_TIMEOUT, RETRIES = 3, 10, 2  # seconds, seconds, times
 # Of a worker's threads (WEB_THREADS, 16) so many may wait for Stripe; a second later the others are told to come back.
 # So webhooks and everything else are answered while Stripe is slow.
-CALLS_AT_ONCE, WAIT_FOR_TURN = 6, 1.0
+CALLS_AT_ONCE, WAIT_FOR_TURN = 8, 1.0
 TOLERANCE = 300  # seconds a signature is good for, before and after; Stripe's own default
 MAX_HEADER = 4096
 REASONS = {"duplicate", "fraudulent", "requested_by_customer"}  # docs.stripe.com/api/refunds/create, "reason"
