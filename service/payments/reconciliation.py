@@ -67,8 +67,11 @@ def _attempt(done: Counter[str], name: str, step: Any, *args: Any) -> None:
 
 def _check_payment(row: dict[str, Any]) -> None:
     """Ask how a payment stands; cancel it where another has taken its place."""
-    ask = gateway().cancel_payment if row["is_unwanted"] else gateway().retrieve_payment
-    store.apply_facts(ask(row["payment_id"]).facts, row["transaction_id"])
+    if row["is_unwanted"]:
+        payment = gateway().cancel_payment(row["payment_id"])
+    else:
+        payment = gateway().retrieve_payment(row["payment_id"], with_refunds=True)
+    store.apply_facts(payment.facts, row["transaction_id"])
 
 
 def _check_refund(task: Task) -> None:
