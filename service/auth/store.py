@@ -1,4 +1,4 @@
-"""Staff accounts as sign-in sees them, through their SQL functions (20251027000000_add_staff.sql)."""
+"""Staff accounts as sign-in sees them, through their SQL functions (20251027000007_add_staff_sessions.sql)."""
 
 from typing import Any
 

@@ -2,11 +2,6 @@
 drop trigger if exists admin_users_record on public.admin_users;
 drop trigger if exists admin_users_keep_an_admin on public.admin_users;
 drop function if exists
-  public.change_staff_password(integer, uuid, text, text, jsonb),
-  public.end_staff_session(uuid, jsonb),
-  public.authenticate_staff(integer, uuid),
-  public.start_staff_session(integer, text, integer, jsonb, text),
-  public.begin_staff_login(text, jsonb),
   public.tg_admin_users__record(),
   public.tg_admin_users__keep_an_admin(),
   public.record_staff_event(integer, text, jsonb, jsonb),
