@@ -1,5 +1,8 @@
 """What the tables themselves promise, also to those who come past the service."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 import pytest
 
@@ -101,6 +104,22 @@ def test_a_booking_has_one_live_payment(db, book):
     db.execute(insert, [booking_id])
     with pytest.raises(psycopg.errors.UniqueViolation), db.transaction():
         db.execute(insert, [booking_id])
+
+
+def test_two_payments_of_one_booking_that_change_at_once_both_count(stack, db, book, ledger):
+    booking_id = book()
+    insert = "insert into transactions (booking_id, amount, currency, gateway) values (%s, 100, 'usd', 'manual')"
+    first, second = (ask(db, f"{insert} returning id", booking_id) for _ in range(2))
+    change = "update transactions set status = %s where id = %s"
+    with psycopg.connect(stack.postgres.uri()) as one, psycopg.connect(stack.postgres.uri()) as other:
+        one.execute(change, ["completed", first])
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(other.execute, change, ["failed", second])
+            time.sleep(0.2)
+            assert not waiting.done()
+            one.commit()
+            waiting.result()
+    assert ledger.booking(booking_id) == ("Paid", "Confirmed")
 
 
 def test_staff_notes_what_was_paid_elsewhere(db, book, ledger):
