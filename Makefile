@@ -27,7 +27,7 @@ bench: $(READY) ## Measure round trips, latency and throughput (ARGS=--json for 
 	@$(PYTHON) -m devstack.bench $(ARGS)
 
 test: lint ## Check the style, then run every test
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -n 2 --dist loadfile
 
 proof: $(READY) ## Prove the big promises: crashes, races and histories by the thousand (long)
 	@$(PYTHON) -m pytest -s -m proof tests/proof

@@ -22,6 +22,7 @@ import pytest
 from devstack.mailbox import Mailbox
 from devstack.postgres import PROJECT, SEED
 from devstack.stack import Stack
+from devstack.stripe import Control
 from tests.factories import PASSWORD, unique_email
 
 SUPABASE_JS = "2.119.1"
@@ -62,6 +63,9 @@ def address(stack: Stack, supabase_js: bytes, tmp_path_factory: pytest.TempPathF
     }
     (dist / "config.js").write_text(f"const config = {json.dumps(config)};")
     stack.postgres.execute(SEED.read_text())
+    control = Control(stack.url("stripe"))
+    control.deliveries(on=True, forget=True)  # other tests deliver events themselves
+    control.http.close()
     with mock.patch.dict(os.environ, {"FRONTEND_DIST": str(dist), "WEB_CONCURRENCY": "1"}):
         stack.serve()
     yield stack.url("service")
