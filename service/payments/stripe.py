@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,13 +15,11 @@ import stripe
 from service.config import Settings
 from service.payments.gateway import Event, EventRefused, GatewayError, Payment, PaymentsNotConfigured, Task
 from service.payments.stripe_events import DECLINED, KINDS, payment_facts, read_event, refund_event
+from service.payments.turns import AT_ONCE, Turns
 
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT, READ_TIMEOUT, RETRIES = 3, 10, 2  # seconds, seconds, times
-# Of a worker's threads (WEB_THREADS, 16) so many may wait for Stripe; a second later the others are told to come back.
-# So webhooks and everything else are answered while Stripe is slow.
-CALLS_AT_ONCE, WAIT_FOR_TURN = 8, 1.0
 TOLERANCE = 300  # seconds a signature is good for, before and after; Stripe's own default
 MAX_HEADER = 4096
 REASONS = {"duplicate", "fraudulent", "requested_by_customer"}  # docs.stripe.com/api/refunds/create, "reason"
@@ -47,7 +44,7 @@ class StripeGateway:
             max_network_retries=RETRIES,
             **bases,
         )
-        self.turns = threading.BoundedSemaphore(CALLS_AT_ONCE)
+        self.turns = Turns()
         self.secrets = settings.stripe_webhook_secrets
         self.is_live = "_live_" in (settings.stripe_secret_key or "")
 
@@ -164,21 +161,20 @@ class StripeGateway:
 
     def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Ask Stripe. Raises ``GatewayError``."""
-        if not self.turns.acquire(timeout=WAIT_FOR_TURN):
-            raise GatewayError(code="payment_gateway_busy", status=503, retry_after=5, is_final=True)
-        try:
-            return method(*args, **kwargs)
-        except stripe.StripeError as error:
-            raise _translated(error) from error
-        finally:
-            self.turns.release()
+        with self.turns.take() as is_our_turn:
+            if not is_our_turn:
+                raise GatewayError(code="payment_gateway_busy", status=503, retry_after=5, is_final=True)
+            try:
+                return method(*args, **kwargs)
+            except stripe.StripeError as error:
+                raise _translated(error) from error
 
 
 def _session() -> requests.Session:
     """Connections that all threads share: the SDK's own are one per thread. Without cookies there is no other state."""
     session = requests.Session()
-    session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=CALLS_AT_ONCE))
-    session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=CALLS_AT_ONCE))
+    session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=AT_ONCE))
+    session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=AT_ONCE))
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return session
 
