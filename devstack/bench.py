@@ -122,7 +122,7 @@ class Bench:
         register = {"email": f"new-{MARK}@example.com", "password": PASSWORD, "name": "Ada Byron", "phone": ""}
         booking = {
             "package_id": 1,
-            "customer_email": first["email"],
+            "customer_email": f"guest-{MARK}@example.com",
             "customer_name": "Ada Byron",
             "customer_phone": "+44 20",
             "travel_date": "2030-01-01",

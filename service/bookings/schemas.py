@@ -4,6 +4,8 @@ from marshmallow import fields, validate
 
 from service.fields import Day, EmailAddress, FormInteger, FormNumber, RecordId, Schema, Text
 
+DATE = {"format": "date"}
+DATE_TIME = {"format": "date-time"}
 MAX_GUESTS = 50
 MAX_AMOUNT = 9_999_999.99  # currency units
 STATUSES = ("Pending", "Confirmed", "Cancelled", "Completed")
@@ -67,26 +69,28 @@ class BookingsQuerySchema(Schema):
 
 
 class PublicBookingSchema(Schema):
-    """A booking as the site reads it (contract §2), without personal data."""
+    """A booking as the site reads it (contract §2), without personal data. ``totalPrice`` is in currency units."""
 
     id = RecordId()
     packageName = fields.String()
     destination = fields.String()
-    startDate = fields.String(allow_none=True)
-    endDate = fields.String(allow_none=True)
+    startDate = fields.String(allow_none=True, metadata=DATE)
+    endDate = fields.String(allow_none=True, metadata=DATE)
     totalPrice = fields.Float()
     guests = fields.Integer()
-    status = fields.String()
+    status = fields.String(validate=one_of(tuple(status.lower() for status in STATUSES)))
     paymentStatus = fields.String()
     currency = fields.String()
 
 
 class OwnBookingSchema(PublicBookingSchema):
+    """The same as its customer sees it."""
+
     package_id = fields.Integer(allow_none=True)
-    travel_date = fields.String(allow_none=True)
-    return_date = fields.String(allow_none=True)
+    travel_date = fields.String(allow_none=True, metadata=DATE)
+    return_date = fields.String(allow_none=True, metadata=DATE)
     payment_status = fields.String()
-    created_at = fields.String()
+    created_at = fields.String(allow_none=True, metadata=DATE_TIME)
     special_requests = fields.String(allow_none=True)
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
-from service.fields import EmailAddress, PaginationSchema, RecordId, Schema, Text
+from service.bookings.schemas import OwnBookingSchema
+from service.fields import EmailAddress, PaginationSchema, Schema, Text
 from service.passwords import IS_EMAIL, NewPassword, Password, is_email
 
 DATE_TIME = {"format": "date-time"}
-DATE = {"format": "date"}
 
 
 class Flag(fields.Boolean):
@@ -166,33 +166,12 @@ class SessionsSchema(Schema):
     sessions = fields.List(fields.Nested(SessionSchema))
 
 
-class BookingSchema(Schema):
-    """A booking as its customer sees it. ``totalPrice`` is in currency units."""
-
-    id = RecordId()
-    packageName = fields.String()
-    destination = fields.String()
-    startDate = fields.String(allow_none=True, metadata=DATE)
-    endDate = fields.String(allow_none=True, metadata=DATE)
-    totalPrice = fields.Float()
-    guests = fields.Integer()
-    status = fields.String(validate=validate.OneOf(["pending", "confirmed", "completed", "cancelled"]))
-    paymentStatus = fields.String()
-    currency = fields.String()
-    package_id = fields.Integer(allow_none=True)
-    travel_date = fields.String(allow_none=True, metadata=DATE)
-    return_date = fields.String(allow_none=True, metadata=DATE)
-    payment_status = fields.String()
-    created_at = fields.String(allow_none=True, metadata=DATE_TIME)
-    special_requests = fields.String(allow_none=True)
-
-
 class BookingAnswerSchema(Schema):
-    booking = fields.Nested(BookingSchema)
+    booking = fields.Nested(OwnBookingSchema)
 
 
 class BookingsSchema(Schema):
-    bookings = fields.List(fields.Nested(BookingSchema))
+    bookings = fields.List(fields.Nested(OwnBookingSchema))
     pagination = fields.Nested(PaginationSchema)
 
 
