@@ -1,6 +1,7 @@
 """Is it alive, is it ready, is mail being sent."""
 
 import psycopg
+import pytest
 from flask import Flask
 
 from tests.client import Client
@@ -67,3 +68,12 @@ def test_the_release_is_checked_against_its_database(app: Flask, lone_app: Flask
     assert (result.exit_code, result.output.startswith("The settings are complete")) == (0, True)
     result = lone_app.test_cli_runner().invoke(args=["check"])
     assert (result.exit_code, result.output) == (1, "Error: database: out of reach\n")
+
+
+@pytest.mark.parametrize(
+    "command", [["mail", "status"], ["customers", "show", "a@example.com"], ["mail", "retry", "--all"]]
+)
+def test_commands_say_in_a_sentence_that_the_database_is_away(lone_app: Flask, command: list[str]):
+    result = lone_app.test_cli_runner().invoke(args=command)
+    told = "Error: The service is busy or being maintained. Please try again later.\n"
+    assert (result.exit_code, result.output) == (1, told)

@@ -4,17 +4,16 @@ import getpass
 from typing import Any
 
 import click
-from flask.cli import AppGroup
 from marshmallow import ValidationError
 
 from service.auth import store
+from service.cli import CommandGroup
 from service.credentials import hash_password
-from service.errors import ServiceError
 from service.fields import EmailAddress
 from service.passwords import NewPassword
 from service.permissions import ROLES
 
-group = AppGroup("staff", help="Accounts of staff.")
+group = CommandGroup("staff", help="Accounts of staff.")
 
 
 @group.command("create")
@@ -27,16 +26,13 @@ def create(email: str, role: str, name: str | None, invite: bool) -> None:
     address = _valid(EmailAddress(), email)
     values = {"email": address, "role": role, "name": name or address.partition("@")[0]}
     actor = {"email": f"flask staff create ({getpass.getuser()})"}
-    try:
-        if invite:
-            store.invite_staff(values, actor)
-            click.echo(f"{address} gets a mail with a link to choose a password.")
-            return
-        password = _valid(NewPassword(), click.prompt("Password", hide_input=True, confirmation_prompt=True))
-        store.create_staff(values, hash_password(password), actor)
-        click.echo(f"{address} can log in as {role}.")
-    except ServiceError as error:
-        raise click.ClickException(error.message) from error
+    if invite:
+        store.invite_staff(values, actor)
+        click.echo(f"{address} gets a mail with a link to choose a password.")
+        return
+    password = _valid(NewPassword(), click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    store.create_staff(values, hash_password(password), actor)
+    click.echo(f"{address} can log in as {role}.")
 
 
 def _valid(field: Any, value: str) -> str:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import click
 from flask import current_app
-from flask.cli import AppGroup, with_appcontext
+from flask.cli import with_appcontext
 
 from service.chores import run_chores
+from service.cli import CommandGroup
 from service.config import settings
 from service.mail import render, store
 from service.mail.errors import MailError
@@ -20,7 +21,7 @@ from service.mail.message import Letter
 from service.mail.smtp import MailServer, send_batch
 from service.mail.worker import Worker
 
-group = AppGroup("mail", help="Templates, the mail server and the outbox.")
+group = CommandGroup("mail", help="Templates, the mail server and the outbox.")
 
 
 @click.command("worker")

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import click
-from flask.cli import AppGroup
 
+from service.cli import CommandGroup
 from service.payments import reconciliation
-from service.payments.gateway import EventRefused, GatewayError, PaymentsNotConfigured, gateway
+from service.payments.gateway import PaymentsNotConfigured, gateway
 
-group = AppGroup("payments", help="Make our books equal the gateway's.")
+group = CommandGroup("payments", help="Make our books equal the gateway's.")
 
 
 @group.command("reconcile")
@@ -33,5 +33,3 @@ def replay(event: str) -> None:
         click.echo(reconciliation.replay(payload))
     except PaymentsNotConfigured as error:
         raise click.ClickException("STRIPE_SECRET_KEY is not set.") from error
-    except (EventRefused, GatewayError) as error:
-        raise click.ClickException(error.message) from error
