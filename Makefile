@@ -1,9 +1,10 @@
 .DEFAULT_GOAL := help
 VENV ?= .venv
 PYTHON := $(VENV)/bin/python
+SCRATCH := $(CURDIR)/.devstack/tmp
 READY := $(VENV)/.ready-$(shell cat requirements.txt requirements-dev.txt | cksum | cut -d' ' -f1)
 
-.PHONY: help run reset demo bench test proof lint format pictures
+.PHONY: help run reset demo bench test proof lint format pictures openapi
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,10 +28,10 @@ bench: $(READY) ## Measure round trips, latency and throughput (ARGS=--json for 
 	@$(PYTHON) -m devstack.bench $(ARGS)
 
 test: lint ## Check the style, then run every test
-	@$(PYTHON) -m pytest -n 2 --dist loadfile
+	@mkdir -p $(SCRATCH) && TMPDIR=$(SCRATCH) $(PYTHON) -m pytest -n 2 --dist loadfile
 
 proof: $(READY) ## Prove the big promises: crashes, races and histories by the thousand (long)
-	@$(PYTHON) -m pytest -s -m proof tests/proof
+	@mkdir -p $(SCRATCH) && TMPDIR=$(SCRATCH) $(PYTHON) -m pytest -s -m proof tests/proof
 
 lint: $(READY) ## Check the style
 	@$(PYTHON) -m ruff check --quiet .

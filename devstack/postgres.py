@@ -7,7 +7,6 @@ import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
@@ -48,7 +47,7 @@ class Postgres:
         sockets = self.directory / "socket"
         if len(str(sockets)) > 80:  # the kernel allows 107 bytes, and the file's name takes some of them
             name = hashlib.sha256(str(sockets).encode()).hexdigest()[:16]
-            sockets = Path(tempfile.gettempdir()) / f"devstack-{name}"
+            sockets = Path("/tmp") / f"devstack-{name}"
         self.sockets = sockets
 
     def __enter__(self) -> "Postgres":

@@ -43,7 +43,7 @@ def supabase_js() -> bytes:
     if not package.exists():
         npm = shutil.which("npm") or pytest.skip("there is no npm here to fetch supabase-js with")
         folder.mkdir(parents=True, exist_ok=True)
-        command = [npm, "pack", "--silent", f"@supabase/supabase-js@{SUPABASE_JS}"]
+        command = [npm, "pack", "--silent", "--cache", str(folder / "cache"), f"@supabase/supabase-js@{SUPABASE_JS}"]
         if subprocess.run(command, cwd=folder, capture_output=True, timeout=60).returncode:
             pytest.skip("the npm registry cannot be reached for supabase-js")
     with tarfile.open(package) as archive:
