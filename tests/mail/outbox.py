@@ -44,7 +44,9 @@ def row(db: psycopg.Connection, email_id: str) -> dict[str, Any]:
 
 
 def states(db: psycopg.Connection) -> dict[str, int]:
-    return dict(db.execute("select state, count(*) from email_outbox group by state").fetchall())
+    """How many mails of ``queue`` are in each state; a worker's chores may queue alerts of their own."""
+    query = "select state, count(*) from email_outbox where recipient like 'person-%' group by state"
+    return dict(db.execute(query).fetchall())
 
 
 def make_due(db: psycopg.Connection) -> None:

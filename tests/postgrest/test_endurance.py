@@ -159,7 +159,7 @@ def test_absurd_body_is_refused(frail: Server) -> None:
 
 
 def test_killed_connections_are_replaced(frail: Server) -> None:
-    frail.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'authenticator'")
+    frail.execute("select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = 'authenticator'")
     for _ in range(5):
         assert_serves(frail)
 
