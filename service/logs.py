@@ -11,7 +11,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 log = logging.getLogger("service.requests")
 
-SANE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}\Z")
+SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
 class RequestIdFilter(logging.Filter):

@@ -1,5 +1,7 @@
 """The shapes of bookings."""
 
+from typing import Any
+
 from marshmallow import fields, validate
 
 from service.fields import Day, EmailAddress, FormInteger, FormNumber, RecordId, Schema, Text
@@ -14,6 +16,14 @@ PAYMENT_STATUSES = ("Paid", "Pending", "Refunded")
 
 def one_of(choices: tuple[str, ...]) -> validate.OneOf:
     return validate.OneOf(choices, error=f"Must be one of {', '.join(choices)}.")
+
+
+class Assignee(Text):
+    """Who sees to a booking: a name, or the id of a staff account as number or text."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        return super()._deserialize(str(value) if is_number else value, attr, data, **kwargs)
 
 
 class CreateBookingSchema(Schema):
@@ -42,13 +52,13 @@ class UpdateBookingSchema(Schema):
     notes = Text(max=5000, multiline=True, allow_none=True)
     number_of_guests = FormInteger(min=1, max=MAX_GUESTS)
     special_requests = Text(max=5000, multiline=True, allow_none=True)
-    assigned_to = Text(max=200, allow_none=True)
+    assigned_to = Assignee(max=200, allow_none=True)
     payment_status = Text(validate=one_of(PAYMENT_STATUSES))
 
 
 class AssignSchema(Schema):
     id = RecordId(required=True)
-    assigned_to = Text(required=True, max=200, allow_none=True)
+    assigned_to = Assignee(required=True, max=200, allow_none=True)
 
 
 class UpdatePaymentSchema(Schema):

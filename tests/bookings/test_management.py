@@ -94,6 +94,7 @@ def test_a_booking_is_assigned(staff, db: psycopg.Connection):
     assert (
         manager.post("/api/bookings/assign", {"id": booking_id, "assigned_to": None})["data"][0]["assigned_to"] is None
     )
+    assert manager.post("/api/bookings/assign", {"id": booking_id, "assigned_to": 7})["data"][0]["assigned_to"] == "7"
     assert manager.post("/api/bookings/assign", {"id": MISSING, "assigned_to": "x"}, expect=404) == NOT_FOUND
     assert "id" in manager.post("/api/bookings/assign", {"id": "abc", "assigned_to": "x"}, expect=400)["details"]
 

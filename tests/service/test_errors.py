@@ -65,8 +65,9 @@ def test_a_database_out_of_reach_answers_503(lone: Client, lone_app: Flask):
 
 
 def test_every_answer_carries_the_request_id(lone: Client):
-    lone.get("/api/health", headers={"X-Request-Id": "trace-1234"})
-    assert lone.last.headers["X-Request-Id"] == "trace-1234"
+    for given in ("trace-1234", "7"):
+        lone.get("/api/health", headers={"X-Request-Id": given})
+        assert lone.last.headers["X-Request-Id"] == given
     lone.get("/api/nowhere", expect=404, headers={"X-Request-Id": "line\tbreak"})
     assert len(lone.last.headers["X-Request-Id"]) == 32
 
