@@ -21,6 +21,7 @@ OPERATION = re.compile(
     r"|(eq|gte|gt|lte|lt|like|ilike|match|imatch)(?:\((any|all)\))?)\."
 )
 IS_VALUE = re.compile(r"null|not_null|true|false|unknown", re.I)
+BEGINNING = re.compile(r'[\w $\t"]|\*(?=[,)]|\Z)')
 AGGREGATE = re.compile(r"\.(sum|avg|count|max|min)\(\)")
 
 T = TypeVar("T")
@@ -91,8 +92,14 @@ def parse_names(text: str, what: str) -> list[str]:
 
 
 def parse_select(text: str) -> tuple[Selected | Embedded, ...]:
-    """Parse the value of `select`."""
-    return _items(Scanner(text, "select parameter"))
+    """Parse the value of `select`; one that does not begin like any item asks for nothing in particular."""
+    scanner = Scanner(text, "select parameter")
+    if not BEGINNING.match(text):
+        head = _attempt(scanner, _embedded_head) if scanner.peek("...") else None
+        if head is None:
+            return ()
+        scanner.at = 0
+    return _items(scanner)
 
 
 def _items(scanner: Scanner) -> tuple[Selected | Embedded, ...]:
