@@ -46,7 +46,7 @@ as $$
   select p_key not in (
       'general_settings', 'social_links', 'hero_slides', 'display_settings', 'seo_settings', 'ui_preferences'
     )
-    and (p_key = 'smtp_config' or public.mask_secrets(p_value) <> p_value);
+    and (p_key = 'smtp_config' or public.mask_secrets(jsonb_build_object(p_key, p_value)) -> p_key <> p_value);
 $$;
 comment on function public.holds_secret is 'Whether a setting is one that only staff with settings_view may see, masked.';
 revoke all on function public.holds_secret from public, anon, authenticated;
@@ -78,7 +78,11 @@ returns jsonb
 language sql stable security invoker set search_path = ''
 as $$
   select coalesce(
-    jsonb_object_agg(s.key, case when public.holds_secret(s.key, s.value) then public.mask_secrets(s.value) else s.value end),
+    jsonb_object_agg(
+      s.key,
+      case when public.holds_secret(s.key, s.value)
+        then public.mask_secrets(jsonb_build_object(s.key, s.value)) -> s.key else s.value end
+    ),
     '{}'
   )
   from public.site_settings s
@@ -95,8 +99,15 @@ language plpgsql volatile security invoker set search_path = ''
 as $$
 begin
   insert into public.site_settings as s (key, value, updated_at)
-  select f.key, public.keep_masked(f.value, null), now() from jsonb_each(p_settings) f
-  on conflict (key) do update set updated_at = now(), value = public.keep_masked(p_settings -> s.key, s.value);
+  select f.key, coalesce(public.keep_masked(jsonb_build_object(f.key, f.value), null) -> f.key, '""'), now()
+  from jsonb_each(p_settings) f
+  on conflict (key) do update set
+    updated_at = now(),
+    value = coalesce(
+      public.keep_masked(
+        jsonb_build_object(s.key, p_settings -> s.key), jsonb_build_object(s.key, s.value)
+      ) -> s.key, '""'
+    );
   return (
     select jsonb_object_agg(f.key, public.read_settings(f.key, true) -> f.key) from jsonb_each(p_settings) f
   );

@@ -78,6 +78,19 @@ def test_a_masked_secret_without_a_stored_one_is_none(staff, db: psycopg.Connect
     assert stored(db, "smtp_config") == {"smtpHost": "h"}
 
 
+def test_a_key_that_names_a_secret_is_one(staff, api: Client, db: psycopg.Connection):
+    admin = staff().api
+    masked = {"stripe_secret_key": "********", "site_name": "JKLG"}
+    assert admin.post("/api/settings", {"stripe_secret_key": "sk_live", "site_name": "JKLG"})["data"] == masked
+    assert admin.get("/api/settings") == masked
+    assert api.get("/api/settings") == {"site_name": "JKLG"}
+    assert api.get("/api/settings/stripe_secret_key", expect=404) == NOT_FOUND
+    admin.post("/api/settings", masked)
+    assert stored(db, "stripe_secret_key") == "sk_live"
+    admin.put("/api/settings/smtpPassword", {"value": "********"})
+    assert stored(db, "smtpPassword") == ""
+
+
 def test_a_setting_is_deleted(staff, api: Client):
     admin = staff().api
     admin.post("/api/settings", {"display_settings": {"a": 1}})
