@@ -43,18 +43,15 @@ class Parser(FlaskParser):
 
     def _raw_load_json(self, req: Any) -> Any:
         body = req.get_data(cache=True)
+        req.stream.read(1)  # where a body in chunks was cut at the limit, this raises RequestEntityTooLarge
         if not body:
             return core.missing
         if not core.is_json(req.mimetype):
             raise UnsupportedMediaType()
         try:
             return json.loads(body, parse_constant=_refuse_constant)
-        except RecursionError:
-            raise json.JSONDecodeError("nested too deeply", "", 0) from None
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            raise
-        except ValueError as error:  # NaN, or a number with thousands of digits
-            raise json.JSONDecodeError(str(error), "", 0) from None
+        except (ValueError, RecursionError) as error:  # also NaN, numbers with thousands of digits, deep nesting
+            self._handle_invalid_json_error(error, req)
 
     def _handle_invalid_json_error(self, error: Any, req: Any, *args: Any, **kwargs: Any) -> NoReturn:
         raise errors.BadInput("The body is not valid JSON.", code="invalid_json")
