@@ -16,6 +16,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_env()
     app = Flask(__name__, static_folder=None)
     app.extensions["settings"] = settings
+    app.url_map.strict_slashes = False  # as Express: /api/users/ is /api/users
     app.json.sort_keys = False  # answers read in the order they were written
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes

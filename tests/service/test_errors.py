@@ -17,6 +17,10 @@ def test_an_unknown_address_answers_404(lone: Client, method: str):
     assert body == {"error": "API endpoint not found", "code": "not_found"}
 
 
+def test_an_address_may_end_with_a_slash(lone: Client):
+    assert lone.get("/api/health/")["status"] == "ok"
+
+
 def test_a_wrong_method_answers_405_and_names_the_right_ones(lone: Client):
     body = lone.post("/api/health", expect=405)
     assert body == {"error": "This address does not take that method.", "code": "method_not_allowed"}
