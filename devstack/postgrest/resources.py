@@ -207,15 +207,16 @@ def needed_columns(node: Node, key: list[str]) -> list[str]:
 
 
 def filtered_columns(node: Node) -> set[str]:
-    """Return the names of all fields that the conditions of a resource look at."""
-    names: set[str] = set()
+    """Return the names of all fields that conditions look at, here and (PostgREST does not tell them apart) below."""
+    names: set[str] = set().union(*(filtered_columns(child) for child in node.children))
 
     def visit(condition: Condition) -> None:
         if isinstance(condition, Logic):
             for part in condition.parts:
                 visit(part)
-        elif not null_embed(node, condition):
-            names.add(condition.field.name)
+        else:
+            embedded = null_embed(node, condition)
+            names.add(embedded.aggregate if embedded else condition.field.name)
 
     for condition in node.conditions:
         visit(condition)
