@@ -80,13 +80,20 @@ def customer_rpc(customer_id: str, function: str, /, **params: Any) -> Any:
 
 def run(query: Any) -> Any:
     """Send a request and return its data. Raises ``ServiceError``."""
-    return _send(query).data
-
-
-def run_counted(query: Any) -> tuple[list[dict[str, Any]], int]:
-    """Send a request made with ``count="exact"``; return the rows and how many there are in all."""
-    response = _send(query)
-    return response.data, response.count
+    is_read = query.request.http_method in ("GET", "HEAD")
+    for is_last in (not is_read, True):
+        try:
+            return query.execute().data
+        except APIError as error:
+            raise _translated(error, is_read) from error
+        except UnicodeEncodeError as error:
+            raise BadInput("The request holds text that is not valid Unicode.") from error
+        except httpx.HTTPError as error:
+            # Only reads are sent twice: a write may have happened although its answer was lost.
+            if is_last or isinstance(error, httpx.TimeoutException):
+                log.error("database unreachable", extra={"cause": repr(error)})
+                raise Unavailable(code="database_unavailable") from error
+    raise AssertionError("unreachable")
 
 
 def _as_customer(customer_id: str) -> SyncPostgrestClient:
@@ -102,23 +109,6 @@ def _as_customer(customer_id: str) -> SyncPostgrestClient:
     token = jwt.encode(claims, settings.supabase_jwt_secret, "HS256")
     headers = {"apikey": settings.supabase_anon_key or settings.supabase_key, "Authorization": f"Bearer {token}"}
     return SyncPostgrestClient(str(service.base_url), headers=headers, http_client=service.session, retry_enabled=False)
-
-
-def _send(query: Any) -> Any:
-    is_read = query.request.http_method in ("GET", "HEAD")
-    for is_last in (not is_read, True):
-        try:
-            return query.execute()
-        except APIError as error:
-            raise _translated(error, is_read) from error
-        except UnicodeEncodeError as error:
-            raise BadInput("The request holds text that is not valid Unicode.") from error
-        except httpx.HTTPError as error:
-            # Only reads are sent twice: a write may have happened although its answer was lost.
-            if is_last or isinstance(error, httpx.TimeoutException):
-                log.error("database unreachable", extra={"cause": repr(error)})
-                raise Unavailable(code="database_unavailable") from error
-    raise AssertionError("unreachable")
 
 
 def _translated(error: APIError, is_read: bool) -> ServiceError:

@@ -72,10 +72,6 @@ class Conflict(ServiceError):
     status, code, message = 409, "conflict", "This conflicts with what is stored already."
 
 
-class TooManyAttempts(ServiceError):
-    status, code, message = 429, "too_many_attempts", "Too many attempts. Please try again later."
-
-
 class BadGateway(ServiceError):
     status, code, message = 502, "bad_gateway", "A service we depend on refused. Please try again later."
 

@@ -68,10 +68,6 @@ class Mailbox:
         """Misbehave from now on; see the module for stages and options."""
         self._ask("POST", "/faults", json={"at": at, "do": do, **more})
 
-    def heal(self) -> None:
-        """End all faults."""
-        self._ask("DELETE", "/faults")
-
     def rule(self, **rules: Any) -> None:
         """Change what the server asks of its clients: user, password, smtputf8."""
         self._ask("PUT", "/rules", json=rules)

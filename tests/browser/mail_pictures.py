@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from service.mail import render
+from tests.browser import CHROMIUM
 
 PICTURES = Path(__file__).resolve().parent.parent.parent / "docs" / "mail"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
@@ -35,12 +36,11 @@ iframe {{ border: 0; border-radius: 10px; }}</style>
 
 
 def main() -> None:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not chromium:
+    if not CHROMIUM:
         sys.exit("There is no chromium here: apt-get install chromium")
     PICTURES.mkdir(parents=True, exist_ok=True)
     for name in sys.argv[1:] or render.TEMPLATES:
-        take(chromium, name)
+        take(CHROMIUM, name)
 
 
 def take(chromium: str, name: str) -> None:

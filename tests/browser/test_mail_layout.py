@@ -3,16 +3,15 @@
 import html
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from service.mail import render
+from tests.browser import CHROMIUM, needs_chromium
 from tests.browser.mail_pictures import FLAGS
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LONG = "Donaudampfschifffahrtsgesellschaft" * 5
 PAGE = """<!doctype html><meta charset="utf-8">{frames}<script>onload = () => {{
   const width = (frame) => frame.contentDocument.documentElement.scrollWidth;
@@ -21,7 +20,7 @@ PAGE = """<!doctype html><meta charset="utf-8">{frames}<script>onload = () => {{
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+@needs_chromium
 @pytest.mark.parametrize("width", [320, 360])
 def test_no_mail_is_wider_than_a_phone_whatever_it_says(tmp_path: Path, width: int) -> None:
     mails = []

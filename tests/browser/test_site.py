@@ -23,16 +23,13 @@ from devstack.mailbox import Mailbox
 from devstack.postgres import PROJECT, SEED
 from devstack.stack import Stack
 from devstack.stripe import Control
+from tests.browser import CHROMIUM, needs_chromium
 from tests.factories import PASSWORD, unique_email
 
 SUPABASE_JS = "2.119.1"
 SITE = Path(__file__).parent / "site"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM, reason="there is no chromium here: apt-get install chromium"),
-]
+pytestmark = [pytest.mark.browser, needs_chromium]
 
 
 @pytest.fixture(scope="module")
