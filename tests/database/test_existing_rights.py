@@ -6,8 +6,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from devstack.stack import Stack
 from tests.database.test_anon import READABLE, WRITABLE
+from tools.stack import Stack
 
 EXISTING = (Path(__file__).parent / "existing_project.sql").read_text()
 # Older Supabase projects grant everything new to everybody, and the original's tables had policies for everybody.

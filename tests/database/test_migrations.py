@@ -7,7 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from devstack.postgres import BINARIES, MIGRATIONS, PROJECT, Postgres
+from devstack.postgres import BINARIES, Postgres
+from tools.project import MIGRATIONS, PROJECT
 
 FILES = sorted(MIGRATIONS.glob("*.sql"))
 ROLLBACKS = PROJECT / "supabase" / "rollbacks"
@@ -29,7 +30,7 @@ INVENTORY = """
 
 @pytest.fixture(scope="module", params=sorted(BINARIES))
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with Postgres(tmp_path_factory.mktemp("pg"), request.param) as running:
+    with Postgres(tmp_path_factory.mktemp("pg"), request.param, migrations=MIGRATIONS) as running:
         yield running
 
 

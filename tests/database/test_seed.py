@@ -2,8 +2,8 @@
 
 import psycopg
 
-from devstack.postgres import SEED
-from devstack.stack import Stack
+from tools.project import SEED
+from tools.stack import Stack
 
 COUNTS = """
     select (select count(*) from packages where price > 0), (select count(*) from itineraries),

@@ -13,10 +13,10 @@ import psycopg
 from flask import Flask
 
 from devstack.mailbox import Mailbox
-from devstack.postgres import PROJECT
-from devstack.stack import Stack
 from service.mail.worker import Worker
 from tests.factories import unique_email
+from tools.project import PROJECT
+from tools.stack import Stack
 
 ALERT = {"subject": "A test", "message": "Nothing happened."}
 

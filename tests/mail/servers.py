@@ -1,35 +1,13 @@
-"""Mail servers of a test's own, beside the one of the stack: with TLS, or one that can be stopped."""
+"""What a mail server of a test's own needs besides itself: a certificate."""
 
 import datetime
 import ipaddress
-import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-
-from devstack.mailbox import Mailbox
-
-
-@contextmanager
-def mail_server(directory: Path, *options: str, smtp_port: int = 0) -> Iterator[tuple[Mailbox, int]]:
-    """A mailbox process over a directory: its client and its SMTP port."""
-    command = [sys.executable, "-m", "devstack.mailbox", "--directory", str(directory / "letters")]
-    command += ["--smtp-port", str(smtp_port), "--http-port", "0", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            ready = process.stdout.readline()
-            mailbox = Mailbox(re.search(r"http://\S+", ready)[0])
-            yield mailbox, int(re.search(r"smtp://[^:]+:(\d+)", ready)[1])
-            mailbox.close()
-        finally:
-            process.terminate()
 
 
 def make_certificate(directory: Path, host: str = "127.0.0.1") -> Path:

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from devstack.mailbox import Mailbox
+from devstack.mailbox import Mailbox, mail_server
 from service.config import Settings
 from service.mail import init_app, smtp
 from service.mail.errors import RefusedForGood, RefusedForNow, ServerTrouble
 from service.mail.message import Letter, compose
 from service.mail.render import Rendered
 from service.mail.smtp import MailServer, send_batch
-from tests.mail.servers import mail_server, make_certificate
+from tests.mail.servers import make_certificate
 
 CONTENT = Rendered("Grüße aus Leh", "Hello\n.\nwith a dot on its own line\n" + "long " * 400, "<p>Hello, Leh ☀</p>")
 

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from flask import Flask
 
-from devstack.mailbox import Mailbox
+from devstack.mailbox import Mailbox, mail_server
 from service.config import Settings
 from service.mail import store
 from service.mail.message import Letter
@@ -15,7 +15,6 @@ from service.mail.worker import Worker
 from tests.client import Client
 from tests.factories import PASSWORD, unique_email
 from tests.mail.outbox import ALERT, drain, make_due, queue, row, states
-from tests.mail.servers import mail_server
 
 pytestmark = pytest.mark.usefixtures("quiet_outbox")
 

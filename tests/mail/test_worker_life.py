@@ -10,11 +10,11 @@ import pytest
 from flask import Flask
 
 from devstack.mailbox import Mailbox
-from devstack.stack import Stack
 from service.config import Settings
 from service.mail import store
 from service.mail.worker import POLL, Worker
 from tests.mail.outbox import drain, kill_and_drain, make_due, queue, row, share, start_worker, states, wait_until
+from tools.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("quiet_outbox")
 

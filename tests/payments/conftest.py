@@ -9,11 +9,11 @@ import psycopg
 import pytest
 from flask import Flask
 
-from devstack.stack import Stack
 from devstack.stripe import Control, signed
 from service.config import Settings
 from tests.client import Client
 from tests.factories import make_booking
+from tools.stack import Stack
 
 WEBHOOK = "/api/payments/process-webhook"
 

@@ -15,13 +15,13 @@ from unittest import mock
 import httpx
 import psycopg
 
-from devstack.stack import Stack, free_ports
 from devstack.stripe import Control, StripeRefused
 from service import create_app
 from service.config import Settings
 from service.payments.reconciliation import reconcile
 from tests.client import Client
 from tests.factories import make_booking, make_staff
+from tools.stack import Stack, free_ports
 
 PARTS = ("service", "worker", "api", "postgres")
 PATIENCE = 12  # seconds that a person goes on trying

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from devstack.stack import Stack
 from tests.database.test_migrations import EXISTING
 from tests.payments.histories import ask, event, tell
+from tools.stack import Stack
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from devstack.stack import Stack
 from tests.payments.histories import BOOK, Bookings, ask, event, gateway_histories, outcome_in_order, tell
+from tools.stack import Stack
 
 BRIEF = settings(
     max_examples=60,

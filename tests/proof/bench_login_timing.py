@@ -18,9 +18,9 @@ import bcrypt
 import httpx
 import psycopg
 
-from devstack.postgres import PROJECT
-from devstack.stack import Stack, free_ports
 from service.config import IP_LIMITS
+from tools.project import PROJECT
+from tools.stack import Stack, free_ports
 
 CLASSES = {
     "unknown": None,

@@ -12,10 +12,10 @@ import httpx
 import psycopg
 import pytest
 
-from devstack.postgres import PROJECT
-from devstack.stack import Stack, free_ports
 from service.config import IP_LIMITS
 from tests.factories import PASSWORD
+from tools.project import PROJECT
+from tools.stack import Stack, free_ports
 
 GUESSES, ADDRESSES, CALLERS = 10_000, 1_000, 16
 

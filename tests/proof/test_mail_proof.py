@@ -10,15 +10,14 @@ import psycopg
 import pytest
 from flask import Flask
 
-from devstack.mailbox import Mailbox
-from devstack.stack import Stack
+from devstack.mailbox import Mailbox, mail_server
 from service.config import Settings
 from service.mail.worker import Worker
 from tests.client import Client
 from tests.factories import PASSWORD, unique_email
 from tests.mail.conftest import quiet_outbox  # noqa: F401
 from tests.mail.outbox import kill_and_drain, make_due, queue, share, states
-from tests.mail.servers import mail_server
+from tools.stack import Stack
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(600), pytest.mark.usefixtures("quiet_outbox")]
 

@@ -8,10 +8,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from devstack.stack import Stack
 from tests.payments import test_rules
 from tests.payments.histories import Bookings, gateway_histories, outcome_in_order
 from tests.payments.test_rules import BRIEF
+from tools.stack import Stack
 
 LENGTH = settings(BRIEF, max_examples=500, derandomize=False, database=None, phases=[Phase.generate])
 # name: (function, what stands there, what is put in its place)

@@ -15,7 +15,6 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from devstack.stack import Stack
 from devstack.stripe import Control, signed
 from tests.conftest import DIRECTORY
 from tests.factories import make_booking
@@ -23,6 +22,7 @@ from tests.payments.crashes import PARTS, battlefield
 from tests.payments.histories import Bookings, gateway_histories, outcome_in_order
 from tests.payments.test_rules import BRIEF
 from tests.payments.test_webhooks import example
+from tools.stack import Stack
 
 HISTORIES = settings(BRIEF, max_examples=10_000, derandomize=False, database=None, phases=[Phase.generate])
 JOURNEYS, AT_ONCE = 1000, 20

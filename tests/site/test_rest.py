@@ -8,10 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import psycopg
 import pytest
 
-from devstack.stack import Stack
 from tests.client import Client
 from tests.factories import Staff, make_booking
 from tests.site.callers import OWN, RETURNING, cookie
+from tools.stack import Stack
 
 
 def test_a_visitor_is_anon_whatever_key_comes_along(api: Client, stack: Stack, db: psycopg.Connection, people):

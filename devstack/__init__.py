@@ -1,1 +1,0 @@
-"""The local Supabase, Stripe and mailbox of `make run` and the tests. The service never imports it."""

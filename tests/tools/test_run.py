@@ -1,0 +1,89 @@
+"""`make run` as its users meet it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tools.project import PROJECT
+from tools.stack import PORTS, free_ports
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    ports = {PORTS[name][0]: str(port) for name, port in free_ports().items()}
+    return {**os.environ, **ports, "DEVSTACK_DIRECTORY": str(tmp_path / "run"), "BCRYPT_ROUNDS": "4"}
+
+
+@pytest.fixture
+def start(environment: dict[str, str]) -> Iterator:
+    started = []
+
+    def run() -> tuple[subprocess.Popen[str], str]:
+        """The running process and what it printed until it was ready."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tools.run"], cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        printed = ""
+        while "Ctrl-C" not in printed:
+            line = process.stdout.readline()
+            assert line, f"ended before it was ready: {printed}"
+            printed += line
+        return process, printed
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """Ctrl-C; afterwards none of its processes may be left."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 6
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    assert [child for child in children if child.is_running() and child.status() != "zombie"] == []
+
+
+def test_it_runs_stops_and_keeps_its_data(start, environment: dict[str, str]):
+    process, printed = start()
+    curls = re.findall(r"^  curl .*?(?=^  curl|^`make)", printed, re.M | re.S)
+    assert len(curls) == 3
+    answers = [subprocess.run(curl, shell=True, capture_output=True, text=True, check=True).stdout for curl in curls]
+    assert '"success":true' in answers[0] and '"customerId"' in answers[1] and '"role":"Admin"' in answers[2]
+    stop(process)
+
+    begun = time.monotonic()
+    process, _ = start()
+    assert time.monotonic() - begun < 15  # 5 seconds on a quiet machine; this one runs tests beside
+    again = subprocess.run(curls[1], shell=True, capture_output=True, text=True, check=True).stdout
+    assert '"email_taken"' in again
+    assert httpx.get(f"http://127.0.0.1:{environment['PORT']}/api/ready").json()["status"] == "ready"
+    stop(process)
+
+
+def test_a_port_in_use_is_one_sentence(environment: dict[str, str]):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = subprocess.run(
+            [sys.executable, "-m", "tools.run"],
+            cwd=PROJECT,
+            env={**environment, "DEVSTACK_STRIPE_PORT": str(port)},
+            capture_output=True,
+            text=True,
+        )
+    assert ran.returncode == 1 and ran.stdout == ""
+    told = f"Port {port} is in use. Choose another for the stripe: DEVSTACK_STRIPE_PORT={port + 1} make run\n"
+    assert ran.stderr == told

@@ -1,0 +1,72 @@
+"""The local Supabase, Stripe and mailbox with this project in it: its schema, its service and its worker."""
+
+import os
+import secrets
+import sys
+from pathlib import Path
+
+import devstack.stack
+from devstack.stack import HOST, Part, Ports, StackError
+from tools.project import MIGRATIONS, PROJECT, SEED
+
+__all__ = ["HOST", "PORTS", "Stack", "StackError", "chosen_ports", "free_ports"]
+
+PORTS: Ports = {"service": ("PORT", 3000), **devstack.stack.PORTS}
+
+
+class Stack(devstack.stack.Stack):
+    """The stack of this project; ``start`` starts what the service needs, ``serve`` the service itself."""
+
+    def __init__(self, directory: Path, ports: dict[str, int], *, default_privileges: bool = True) -> None:
+        super().__init__(
+            directory,
+            ports,
+            root=PROJECT,
+            migrations=MIGRATIONS,
+            seed=SEED,
+            webhook_url=f"http://{HOST}:{ports['service']}/api/payments/process-webhook",
+            previews="service.mail.render",
+            default_privileges=default_privileges,
+        )
+
+    def serve(self) -> None:
+        """Start the service under gunicorn and the worker, and wait until the service answers."""
+        self.start_part("service")
+        self.start_part("worker")
+        self.wait_until_ready("service")
+
+    def service_environment(self) -> dict[str, str]:
+        """The variables that point the service at these parts; see .env.example."""
+        return {
+            "APP_ENV": "development",
+            "HOST": HOST,
+            "PORT": str(self.ports["service"]),
+            **self.environment(),
+            "JWT_SECRET": self.secrets["jwt_secret"],
+            "FRONTEND_URL": os.environ.get("FRONTEND_URL", self.url("service")),
+            "SMTP_FROM_EMAIL": "noreply@jklg.example",
+        }
+
+    def parts(self) -> dict[str, Part]:
+        python, environment = [sys.executable, "-m"], self.service_environment()
+        return {
+            **super().parts(),
+            "service": Part([*python, "gunicorn", "wsgi:app"], environment, "/api/health"),
+            "worker": Part([*python, "flask", "worker"], environment),
+        }
+
+    def make_secrets(self) -> dict[str, str]:
+        return {**super().make_secrets(), "jwt_secret": secrets.token_hex(32)}
+
+
+def chosen_ports() -> dict[str, int]:
+    """The ports of `make run`, all free. Raises ``StackError`` that names the one in use and its variable."""
+    try:
+        return devstack.stack.chosen_ports(PORTS)
+    except devstack.stack.PortTaken as taken:
+        raise StackError(f"{taken} make run") from None
+
+
+def free_ports() -> dict[str, int]:
+    """A free port for each part, for tests beside a running stack."""
+    return devstack.stack.free_ports(PORTS)
