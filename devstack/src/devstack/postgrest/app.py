@@ -10,7 +10,7 @@ from devstack.postgrest.answers import Answer, error_answer
 from devstack.postgrest.auth import identify
 from devstack.postgrest.catalog import Catalog
 from devstack.postgrest.connection import DatabaseError
-from devstack.postgrest.errors import ApiError, from_postgres
+from devstack.postgrest.errors import ApiError, Panic, from_postgres
 from devstack.postgrest.handlers import Request, Task, allowed, plan_request
 from devstack.postgrest.keeper import Keeper
 from devstack.postgrest.openapi import describe
@@ -88,6 +88,8 @@ class Application:
             return await self._answer(request)
         except ApiError as error:
             answer = error_answer(error)
+        except Panic:
+            answer = Answer(500, [("Content-Type", "text/plain; charset=utf-8")], b"Something went wrong")
         except RecursionError:
             answer = error_answer(ApiError(400, "PGRST100", "The request is nested too deeply"))
         except Exception:

@@ -96,9 +96,8 @@ def _variadic(parameter: Parameter) -> str:
 def _raw_argument(parameter: Parameter, raw: bytes, parameters: Parameters) -> str:
     if parameter.type == "bytea":
         return parameters.add(Binary(raw))
-    if b"\0" in raw:
-        raise ApiError(400, "22021", 'invalid byte sequence for encoding "UTF8": 0x00')
-    return f"{parameters.add(raw)}::{parameter.type}"
+    text = raw.partition(b"\0")[0]
+    return f"{parameters.add(text)}::{parameter.type}"
 
 
 def _text_argument(parameter: Parameter, arguments: list[tuple[str, str]], parameters: Parameters) -> str:

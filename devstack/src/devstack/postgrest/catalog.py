@@ -108,7 +108,9 @@ async def load_catalog(connection: Connection, settings: Settings) -> Catalog:
     begin = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
     names_in_full = ("select pg_catalog.set_config('search_path', '', true)", ())
     results = await connection.run([begin, names_in_full, *questions.values(), ("COMMIT", ())])
-    told = {name: json.loads(result.get_value(0, 0)) for name, result in zip(questions, results[2:], strict=False)}
+    told = {
+        name: json.loads(result.get_value(0, 0) or b"") for name, result in zip(questions, results[2:], strict=False)
+    }
     return _build(told, settings)
 
 
@@ -135,7 +137,7 @@ async def load_configuration(connection: Connection) -> dict[str, str]:
       where s.setrole = current_user::regrole
         and s.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = current_database()))"""
     (result,) = await connection.run([(sql, ())])
-    lines = (line.partition("=") for line in json.loads(result.get_value(0, 0)))
+    lines = (line.partition("=") for line in json.loads(result.get_value(0, 0) or b""))
     return {name.removeprefix("pgrst."): value for name, _, value in lines if name.startswith("pgrst.")}
 
 

@@ -33,6 +33,14 @@ class ApiError(Exception):
         return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
 
 
+class Panic(Exception):
+    """What PostgREST itself stumbles over: it answers 500 and no JSON."""
+
+
+def up_to_nul(text: str) -> str:
+    return text.partition("\0")[0]
+
+
 def not_supported(what: str) -> ApiError:
     """Return the refusal of something that the real PostgREST does and this one does not."""
     return ApiError(501, "PGRST127", "Feature not implemented", what)
@@ -40,7 +48,7 @@ def not_supported(what: str) -> ApiError:
 
 def missing_column(relation: str, column: str) -> ApiError:
     """Return Postgres' own error for a column that is neither in the catalog nor computed."""
-    return ApiError(400, "42703", f"column {relation}.{column} does not exist")
+    return ApiError(400, "42703", f"column {relation}.{up_to_nul(column)} does not exist")
 
 
 def from_postgres(sqlstate: str, message: str, detail: str | None, hint: str | None, anonymous: bool) -> ApiError:

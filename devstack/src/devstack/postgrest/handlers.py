@@ -84,9 +84,9 @@ def _plan_table(
     planner = writers.get(request.method)
     payload_needed = planner is not None and request.method != "DELETE"
     columns = None if request.method == "PUT" else query.columns
-    payload = (
-        read_payload(request.body, request.headers.get("content-type"), columns, False) if payload_needed else None
-    )
+    payload = Payload(b"", [], "")
+    if payload_needed:
+        payload = read_payload(request.body, request.headers.get("content-type"), columns, False)
     table = catalog.tables.get((schema, name))
     if table is None:
         raise ApiError(404, "PGRST205", f"Could not find the table '{schema}.{name}' in the schema cache")
@@ -188,16 +188,16 @@ def _plan_call(
     if request.method not in ("GET", "HEAD", "POST", "OPTIONS"):
         raise ApiError(405, "PGRST101", f"Cannot use the {request.method} method on RPC")
     is_post, head = request.method == "POST", request.method == "HEAD"
-    query = parse_query(request.query, is_call_by_get=not is_post)
+    query = parse_query(request.query, is_call_by_get=request.method in ("GET", "HEAD"))
     range_ = _top_range(request, query)
     payload = read_payload(request.body, request.headers.get("content-type"), query.columns, True) if is_post else None
     keys = payload.keys if payload else [name for name, _ in query.arguments]
     function = find_function(catalog, schema, name, keys, payload.media_type if payload else "", is_post)
-    if request.method == "OPTIONS":
-        return allowed("OPTIONS,POST" if function.volatility == "v" else "OPTIONS,GET,HEAD,POST")
     tree = plan_read(query, catalog, _call_root(function, catalog, range_), max_rows=settings.db_max_rows)
     media_type = _media_type(request, catalog)
     _check_preferences(preferences)
+    if request.method == "OPTIONS":
+        return allowed("OPTIONS,POST" if function.volatility == "v" else "OPTIONS,GET,HEAD,POST")
     if preferences.max_affected is not None and not function.returns_set:
         message = "Function must return SETOF or TABLE when max-affected preference is used with handling=strict"
         raise ApiError(400, "PGRST128", message)

@@ -30,17 +30,17 @@ class Pool:
         waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
-            connection = await asyncio.wait_for(waiter, self._timeout)
+            handed = await asyncio.wait_for(waiter, self._timeout)
         except TimeoutError:
-            if waiter.done() and not waiter.cancelled() and waiter.result():
-                return self._current(waiter.result())
+            if waiter.done() and not waiter.cancelled() and (late := waiter.result()):
+                return self._current(late)
             message = "Timed out acquiring connection from connection pool."
             raise ApiError(504, "PGRST003", message) from None
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.result():
-                self.release(waiter.result())
+            if waiter.done() and not waiter.cancelled() and (late := waiter.result()):
+                self.release(late)
             raise
-        return self._current(connection) if connection else await self._connect()
+        return self._current(handed) if handed else await self._connect()
 
     async def _connect(self) -> Connection:
         self._open += 1

@@ -74,7 +74,7 @@ def parse_preferences(headers: list[str], allow_tx: bool, timezones: frozenset[s
 def parse_accept(header: str | None) -> list[str]:
     """Return the accepted media types, the most wanted first, each as `type` or `type;nulls=stripped`."""
     ranked = []
-    for position, item in enumerate((header or "*/*").split(",")):
+    for position, item in enumerate(("*/*" if header is None else header).split(",")):
         name, *options = (part.strip().lower() for part in item.split(";"))
         quality = 1.0
         for option in options:

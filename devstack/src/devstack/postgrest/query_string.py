@@ -87,8 +87,6 @@ def _split(raw: bytes) -> list[tuple[str, str | None]]:
             pairs.append((unquote_to_bytes(key).decode(), unquote_to_bytes(value).decode() if equals else None))
     except UnicodeDecodeError:
         raise ApiError(400, "PGRST100", "The query string is not valid UTF-8") from None
-    if any("\0" in key or "\0" in (value or "") for key, value in pairs):
-        raise ApiError(400, "22021", 'invalid byte sequence for encoding "UTF8": 0x00')
     return pairs
 
 

@@ -158,7 +158,8 @@ def _find_at_depth(rule: str, text: str, wanted: int) -> int:
 
 def _braced(rule: str, at: int) -> Iterable[str]:
     """Yield each `{…}` of a list as text without the nodes inside it."""
-    depth, parts = 0, []
+    depth = 0
+    parts: list[str] = []
     while at < len(rule):
         character = rule[at]
         if character == "\\":

@@ -6,7 +6,7 @@ The aliases given here (`books_1`, `books_authors_1`) are PostgREST's, because P
 from dataclasses import dataclass, field
 
 from devstack.postgrest.catalog import Catalog, Table
-from devstack.postgrest.errors import ApiError, missing_column, not_supported
+from devstack.postgrest.errors import ApiError, Panic, missing_column, not_supported, up_to_nul
 from devstack.postgrest.grammar import Path
 from devstack.postgrest.query_string import Query, Range
 from devstack.postgrest.relationships import Relationship, find_relationship
@@ -48,10 +48,14 @@ class Node:
     @property
     def qualifier(self) -> str:
         """The SQL that precedes a column of this resource."""
-        return ident(self.label) if self.label else qualified((self.table.schema, self.table.name))
+        if self.label:
+            return ident(self.label)
+        assert self.table
+        return qualified((self.table.schema, self.table.name))
 
     def check(self, column: str, relation: str | None = None) -> None:
         """Raise Postgres' error for a column that cannot be there."""
+        column = up_to_nul(column)
         known = self.table.knows(column) if self.table else self.columns is None or column in self.columns
         if not known:
             raise missing_column(relation or self.label or self.name, column)
@@ -158,8 +162,6 @@ def _check(node: Node) -> None:
     for term in node.order:
         if term.relation is not None:
             ordering_child(node, term.relation)
-    if node.range and node.range[1] is not None and node.range[1] < node.range[0] - 1:
-        raise negative_limit()
     for child in node.children:
         _check(child)
 
@@ -180,9 +182,15 @@ def ordering_child(node: Node, name: str) -> Node:
 
 
 def _restrict(node: Node, max_rows: int) -> None:
+    """Ask for no more rows than the configuration allows; an empty range, but for `limit=0`, breaks PostgREST here."""
     first, last = node.range or (0, None)
     highest = first + max_rows - 1
-    node.range = first, highest if last is None else min(last, highest)
+    if last == -1:
+        node.range = 0, -1
+    elif last is not None and last < first:
+        raise Panic("range without lower bound")
+    else:
+        node.range = first, highest if last is None else min(last, highest)
     for child in node.children:
         _restrict(child, max_rows)
 
@@ -201,6 +209,7 @@ def needed_columns(node: Node, key: list[str]) -> list[str]:
         return ["*"]
     for child in node.children:
         rel = child.relationship
+        assert rel
         pairs = rel.junction.source if rel.junction else rel.columns
         names.update(column for column, _ in pairs)
     return sorted(names | set(key))

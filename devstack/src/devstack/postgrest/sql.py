@@ -1,13 +1,14 @@
-"""Pieces of SQL that are safe to put together: quoted identifiers and numbered parameters."""
+"""Pieces of SQL that are safe to put together: quoted identifiers and numbered parameters.
 
-from devstack.postgrest.errors import ApiError
+Names and values end at their first NUL, as those of PostgREST do, which hands them to Postgres as C strings.
+"""
+
+from devstack.postgrest.errors import up_to_nul
 
 
 def ident(name: str) -> str:
     """Quote an identifier."""
-    if "\0" in name:
-        raise ApiError(400, "22021", 'invalid byte sequence for encoding "UTF8": 0x00')
-    return '"' + name.replace('"', '""') + '"'
+    return '"' + up_to_nul(name).replace('"', '""') + '"'
 
 
 def qualified(name: tuple[str, str]) -> str:
@@ -16,7 +17,7 @@ def qualified(name: tuple[str, str]) -> str:
 
 def array_literal(values: list[str]) -> str:
     """Return the text of an array."""
-    escaped = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    escaped = (up_to_nul(value).replace("\\", "\\\\").replace('"', '\\"') for value in values)
     return "{" + ",".join(f'"{value}"' for value in escaped) + "}"
 
 
@@ -25,5 +26,5 @@ class Parameters(list[bytes | None]):
 
     def add(self, value: str | bytes | None) -> str:
         """Keep a value and return its placeholder."""
-        self.append(value.encode() if isinstance(value, str) else value)
+        self.append(up_to_nul(value).encode() if isinstance(value, str) else value)
         return f"${len(self)}"

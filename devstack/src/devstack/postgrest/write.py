@@ -30,8 +30,8 @@ class Write:
 
     @property
     def conditions(self) -> list[Condition]:
-        """The conditions that choose the rows to change."""
-        logic = [condition for path, condition in self.query.logic if not path]
+        """The conditions that choose the rows to change: of the logic also that of embedded resources, as PostgREST."""
+        logic = [condition for _, condition in self.query.logic]
         return [condition for path, condition in self.query.filters if not path] + logic
 
     def returning(self) -> str:
