@@ -5,7 +5,7 @@ from typing import Any
 
 from localstripe import resources
 
-from .currencies import check_money
+from . import currencies
 from .events import emit
 from .methods import DECLINES, DISPUTED, card_error, find_method, from_data, number_of
 from .parameters import Refusal, invalid, merge_metadata, missing
@@ -31,12 +31,20 @@ class PaymentIntent(resources.StripeObject):
         self.amount_details: dict[str, Any] = {"tip": {}}
         self.application = self.application_fee_amount = self.on_behalf_of = self.review = None
         self.allowed_payment_method_types: list[str] | None = None
-        self.automatic_payment_methods = self.canceled_at = self.cancellation_reason = None
+        self.automatic_payment_methods: dict[str, Any] | None = None
+        self.canceled_at: int | None = None
+        self.cancellation_reason: str | None = None
         self.capture_method, self.confirmation_method = "automatic_async", "automatic"
         self.client_secret = f"{self.id}_secret_{resources.random_id(25)}"
-        self.customer = self.description = self.last_payment_error = self.latest_charge = None
+        self.customer: str | None = None
+        self.description: str | None = None
+        self.last_payment_error: dict[str, Any] | None = None
+        self.latest_charge: str | None = None
         self.metadata: dict[str, str] = {}
-        self.next_action = self.payment_method = self.processing = self.receipt_email = None
+        self.next_action: dict[str, Any] | None = None
+        self.payment_method: str | None = None
+        self.processing: dict[str, Any] | None = None
+        self.receipt_email: str | None = None
         self.payment_method_options: dict[str, Any] = {}
         self.payment_method_types = ["card"]
         self.setup_future_usage = self.shipping = self.source = None
@@ -56,7 +64,7 @@ class Charge(resources.StripeObject):
         self.amount_captured = self.amount_refunded = 0
         self.application = self.application_fee = self.application_fee_amount = self.balance_transaction = None
         self.billing_details = dict(getattr(method, "billing_details", None) or {})
-        self.calculated_statement_descriptor = "JKLG TRAVEL"
+        self.calculated_statement_descriptor = "LOCAL STRIPE"
         self.captured = self.disputed = self.paid = self.refunded = False
         self.customer, self.description = intent.customer, intent.description
         self.failure_balance_transaction = self.failure_code = self.failure_message = None
@@ -73,7 +81,7 @@ class Charge(resources.StripeObject):
 
 def create(params: dict[str, Any]) -> PaymentIntent:
     confirmed, data = params.pop("confirm", False), params.pop("payment_method_data", None)
-    currency = check_money(params["amount"], params["currency"])
+    currency = currencies.table.check(params["amount"], params["currency"])
     _check_customer(params.get("customer"))
     _check_words(params)
     metadata = merge_metadata({}, params.get("metadata", {}))
@@ -97,7 +105,7 @@ def update(intent: PaymentIntent, params: dict[str, Any]) -> PaymentIntent:
         )
     if {"amount", "currency"} & params.keys():
         amount = params.get("amount", intent.amount)
-        intent.currency = check_money(amount, params.get("currency", intent.currency))
+        intent.currency = currencies.table.check(amount, params.get("currency", intent.currency))
         intent.amount = amount
     _check_customer(params.get("customer"))
     _check_words(params)
@@ -128,7 +136,7 @@ def confirm(intent: PaymentIntent, params: dict[str, Any]) -> PaymentIntent:
     method = from_data(params["payment_method_data"]) if params.get("payment_method_data") else None
     if method is None and not chosen:
         raise unexpected(intent, "You cannot confirm this PaymentIntent because it's missing a payment method.")
-    method = method or find_method(chosen)
+    method = method or find_method(chosen or "")
     intent.payment_method, intent.last_payment_error = method.id, None
     if method._requires_authentication():
         intent.status = "requires_action"
@@ -167,9 +175,10 @@ def charge(intent: PaymentIntent, method: Any) -> PaymentIntent:
         emit("payment_intent.processing", intent)
         if outcome := getattr(method, "_outcome", None):
             resources.store.later(intent, f"intent_{outcome}")
-    elif decline := DECLINES.get(number_of(method.id)):
-        intent_failed(intent, decline)
+    elif why := DECLINES.get(number_of(method.id)):
+        decline(intent, why)
         error = intent.last_payment_error
+        assert error
         raise card_error(
             error["code"],
             error["message"],
@@ -196,8 +205,12 @@ def intent_succeeded(intent: PaymentIntent) -> None:
 
 
 @action
-def intent_failed(intent: PaymentIntent, decline: tuple[str, str, str] = GENERIC_DECLINE) -> None:
-    code, decline_code, message = decline
+def intent_failed(intent: PaymentIntent) -> None:
+    decline(intent, GENERIC_DECLINE)
+
+
+def decline(intent: PaymentIntent, why: tuple[str, str, str]) -> None:
+    code, decline_code, message = why
     tried = resources.store.get(f"charge:{intent.latest_charge}")
     tried.status, tried.failure_code, tried.failure_message = "failed", code, message
     tried.outcome = {"network_status": "declined_by_network", "reason": decline_code, "type": "issuer_declined"}

@@ -4,7 +4,7 @@ from typing import Any
 
 from localstripe import resources
 
-from .currencies import shown
+from . import currencies
 from .events import emit
 from .intents import Charge, find_intent
 from .methods import REFUND_FAILS, REFUND_PENDS, number_of
@@ -80,7 +80,7 @@ def _amount_to_refund(charge: Charge, params: dict[str, Any]) -> int:
     if amount < 1:
         raise invalid("This value must be greater than or equal to 1.", "amount", "parameter_invalid_integer")
     if amount > rest:
-        asked, left = shown(amount, charge.currency), shown(rest, charge.currency)
+        asked, left = (currencies.table.shown(each, charge.currency) for each in (amount, rest))
         text = f"Refund amount ({asked}) is greater than unrefunded amount on charge ({left})"
         raise Refusal(400, text, param="amount")
     return amount
