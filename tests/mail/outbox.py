@@ -75,22 +75,23 @@ def share(app: Flask, workers: list[Worker]) -> None:
         thread.join()
 
 
-def start_worker(stack: Stack, **changes: str) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, **stack.service_environment(), "LOG_LEVEL": "CRITICAL", **changes}
-    return subprocess.Popen([sys.executable, "-m", "flask", "worker"], cwd=PROJECT, env=environment)
+def start_worker(stack: Stack, *command: str) -> subprocess.Popen[bytes]:
+    """`flask worker`, or another command in its place."""
+    environment = {**os.environ, **stack.service_environment(), "LOG_LEVEL": "CRITICAL"}
+    return subprocess.Popen([sys.executable, "-m", *(command or ("flask", "worker"))], cwd=PROJECT, env=environment)
 
 
 def kill_and_drain(stack: Stack, db: psycopg.Connection, mailbox: Mailbox, *, mails: int, kills: int) -> int:
     """Kill workers in the middle of the mails, let a last one finish; every mail came. How many came twice."""
     ids = queue(db, mails)
     for number in range(kills):
-        with start_worker(stack) as process:
+        with start_worker(stack, "tests.mail.sender") as process:
             share = mails * (number + 1) // (kills + 1)
             wait_until(lambda share=share: len(mailbox.messages()) >= share, seconds=60)
             process.kill()
         assert states(db).get("sent", 0) < mails
         make_due(db)
-    with start_worker(stack) as process:
+    with start_worker(stack, "tests.mail.sender") as process:
         wait_until(lambda: states(db) == {"sent": mails}, seconds=60)
         process.terminate()
     copies = [mail["message_id"] for mail in mailbox.messages()]

@@ -146,8 +146,12 @@ class Battlefield:
         return False
 
     def settle(self) -> None:
-        """What a minute and the next reconciliation bring. Events still undelivered stay so: they are not needed."""
+        """What a minute and the next reconciliation bring. Events still undelivered stay so: they are not needed.
+
+        A real PostgREST takes a while to find a database again that was killed.
+        """
         self.stripe.deliveries(on=False, forget=True)
+        self.stack.wait_until_ready("api", seconds=60)
         with self.database() as db:
             db.execute("update refunds set lease_until = now() where status = 'reserved'")
         with self.app.app_context():
