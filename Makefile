@@ -41,10 +41,12 @@ test-real: $(READY) ## Run the tests over a real PostgREST: POSTGREST_BIN, or on
 proof: $(READY) ## Prove the big promises: crashes, races and histories by the thousand (long)
 	@mkdir -p $(SCRATCH) && TMPDIR=$(SCRATCH) $(PYTHON) -m pytest -s -m proof tests/proof
 
-lint: $(READY) ## Check the style
+lint: $(READY) ## Check the style and the types
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m ruff format --quiet --check .
 	@cd devstack && $(PYTHON) -m mypy && cd .. && $(PYTHON) -m mypy --config-file devstack/pyproject.toml --follow-imports silent tools
+	@$(PYTHON) -m mypy --no-error-summary --strict service
+	@$(PYTHON) -m mypy --no-error-summary tests --exclude 'tests/(devstack|postgrest|proof)/'
 
 pictures: $(READY) ## Take the pictures in docs/mail with chromium
 	@$(PYTHON) -m tests.browser.mail_pictures

@@ -1,35 +1,38 @@
 """The JKLG Travel backend: a Flask service directly over Supabase."""
 
+from typing import cast
+
 from flask import Flask
+from flask.json.provider import DefaultJSONProvider
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service import api, commands, database, errors, guards, health, limits, logs, mail, rest, site
-from service.config import Settings
+from service import api, commands, database, errors, guards, health, limits, logs, mail, site
+from service.config import Config
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """The application, wired; ``settings`` default to the environment's.
+def create_app(config: Config | None = None) -> Flask:
+    """The application, wired; ``config`` defaults to the environment's.
 
     Raises ``config.ConfigurationError`` that lists everything missing or unsafe.
     """
-    settings = settings or Settings.from_env()
+    config = config or Config.from_env()
     app = Flask(__name__, static_folder=None)
-    app.extensions["settings"] = settings
+    app.extensions["config"] = config
     app.url_map.strict_slashes = False  # as Express: /api/users/ is /api/users
-    app.json.sort_keys = False  # answers read in the order they were written
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
-    if settings.proxy_hops:
-        hops = settings.proxy_hops
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)
+    cast(DefaultJSONProvider, app.json).sort_keys = False  # answers read in the order they were written
+    app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = config.max_body_bytes
+    if config.proxy_hops:
+        hops = config.proxy_hops
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     logs.init_app(app)
     errors.init_app(app)
     database.init_app(app)
     mail.init_app(app)
     CORS(
         app,
-        origins=settings.cors_origins,
+        origins=config.cors_origins,
         supports_credentials=True,
         methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
         allow_headers=["Content-Type", "Authorization", "Accept", "Idempotency-Key"],
@@ -40,7 +43,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     documented = api.init_app(app)
     _register_blueprints(app, documented)
     documented.register_blueprint(health.blueprint)
-    rest.init_app(app)
     site.init_app(app)
     commands.init_app(app)
     guards.require_everywhere(app)

@@ -1,8 +1,9 @@
 """Our flavour of flask-smorest: bad input answers 400 in the contract's shape, and the description says so."""
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar, cast
 
 import flask_smorest
 import swagger_ui_bundle
@@ -11,11 +12,15 @@ from marshmallow import fields
 from webargs import core
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException, UnsupportedMediaType
+from werkzeug.wrappers import Response as BaseResponse
 
 from service import errors
 from service.fields import Schema
 from service.guards import public
 
+Answer = Mapping[str, object]  # what a view answers; its schema writes it out
+Shape = Schema | type[Schema]
+View = TypeVar("View", bound=Callable[..., object])
 DOCS_ASSETS = next(Path(swagger_ui_bundle.__file__).parent.glob("vendor/swagger-ui-*"))
 
 
@@ -34,6 +39,10 @@ class DoneSchema(Schema):
 
     success = fields.Boolean()
     message = fields.String()
+
+
+class MessageSchema(Schema):
+    message = fields.String(required=True)
 
 
 class Parser(FlaskParser):
@@ -58,17 +67,27 @@ class Parser(FlaskParser):
 
 
 class Blueprint(flask_smorest.Blueprint):
-    """A Flask blueprint with ``arguments`` and ``response``."""
+    """A Flask blueprint with ``arguments`` and ``response``, which have no types at home."""
 
     ARGUMENTS_PARSER = Parser()
+
+    def arguments(self, schema: Shape, **kwargs: Any) -> Callable[[View], View]:
+        return cast(Callable[[View], View], super().arguments(schema, **kwargs))
+
+    def response(self, status_code: int, schema: Shape | None = None, **kwargs: Any) -> Callable[[View], View]:
+        return cast(Callable[[View], View], super().response(status_code, schema, **kwargs))
+
+    @staticmethod
+    def doc(**kwargs: Any) -> Callable[[View], View]:
+        return cast(Callable[[View], View], flask_smorest.Blueprint.doc(**kwargs))
 
 
 class Api(flask_smorest.Api):
     """Registers blueprints with their description; all errors go through service.errors."""
 
-    ERROR_SCHEMA = ErrorSchema
+    ERROR_SCHEMA: type[Schema] = ErrorSchema  # type: ignore[assignment]
 
-    def handle_http_exception(self, error: HTTPException) -> Response:
+    def handle_http_exception(self, error: HTTPException) -> BaseResponse:
         return errors.answer_http_error(error)
 
 

@@ -1,18 +1,39 @@
-"""Every environment variable of the service, typed, read once; what is missing or unsafe is told in one list."""
+"""Every environment variable of the service: its type, its default and its bounds, declared once and read once.
 
-from dataclasses import dataclass
+A field is set by the variable of its name in capitals, unless it names others. What is missing or unsafe is told in one
+list.
+"""
+
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, ClassVar, cast
 from urllib.parse import urlsplit
 
-from environs import Env, EnvValidationError
 from flask import current_app
 from limits import parse_many
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasGenerator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from werkzeug.local import LocalProxy
 
 EXAMPLE_JWT_SECRET = "change-me-to-a-random-string-of-at-least-32-bytes"  # the value in .env.example
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 # Limits per IP address, counted by Flask-Limiter in the form it reads: "10 per 5 minutes; 100 per day".
+# LIMIT_LOGIN sets the one of "login", and so on.
 IP_LIMITS = {
     "login": "60 per 5 minutes",
     "register": "100 per hour",
@@ -40,23 +61,58 @@ class ConfigurationError(Exception):
         super().__init__("The service cannot start:\n" + "\n".join(f"  - {problem}" for problem in problems))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """The settings of one process. Times are in seconds, sizes in bytes."""
+def _is_production(value: object) -> object:
+    return value == "production" if isinstance(value, str) else value
 
-    is_production: bool = True
-    supabase_url: str
-    supabase_key: str
-    supabase_anon_key: str | None = None
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _limit(text: str) -> str:
+    try:
+        parse_many(text)
+    except ValueError:
+        raise ValueError(f"is no rate limit: {text}") from None
+    return text
+
+
+CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
+RateLimit = Annotated[str, AfterValidator(_limit)]
+
+
+class Config(BaseModel):
+    """The configuration of one process. Times are in seconds, sizes in bytes."""
+
+    model_config = ConfigDict(
+        alias_generator=AliasGenerator(validation_alias=str.upper),
+        frozen=True,
+        str_strip_whitespace=True,
+        validate_by_name=True,
+        validate_default=True,
+    )
+    max_body_bytes: ClassVar[int] = 1_000_000
+
+    is_production: Annotated[bool, BeforeValidator(_is_production)] = Field(True, validation_alias="APP_ENV")
+    supabase_url: str = Field(
+        validation_alias=AliasChoices("SUPABASE_URL", "VITE_SUPABASE_URL"),
+        description="the address of the Supabase project",
+    )
+    supabase_key: str = Field(
+        validation_alias=AliasChoices("SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEY"),
+        description="the key that bypasses row-level security, or SUPABASE_SECRET_KEY of the new kind",
+    )
+    supabase_anon_key: str | None = Field(
+        None, validation_alias=AliasChoices("SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEY", "VITE_SUPABASE_ANON_KEY")
+    )
     supabase_jwt_secret: str | None = None
-    jwt_secret: str
+    jwt_secret: str = Field(description="python3 -c 'import secrets; print(secrets.token_hex(32))' makes one")
     jwt_previous_secret: str | None = None
-    frontend_url: str = "http://localhost:5173"
+    frontend_url: str = ""
     frontend_dist: str | None = None
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: CommaSeparated = ()
     proxy_hops: int = 0
-    max_body_bytes: int = 1_000_000
-    log_level: str = "INFO"
+    log_level: Annotated[str, StringConstraints(to_upper=True)] = "INFO"
 
     bcrypt_rounds: int = 10
     customer_session_ttl: int = 7 * DAY
@@ -66,9 +122,9 @@ class Settings:
 
     stripe_secret_key: str | None = None
     stripe_publishable_key: str | None = None
-    stripe_webhook_secrets: tuple[str, ...] = ()
+    stripe_webhook_secrets: CommaSeparated = Field((), validation_alias="STRIPE_WEBHOOK_SECRET")
     stripe_api_base: str | None = None
-    payment_currency: str = "usd"
+    payment_currency: Annotated[str, StringConstraints(to_lower=True)] = "usd"
 
     smtp_host: str | None = None
     smtp_port: int = 587
@@ -78,100 +134,90 @@ class Settings:
     smtp_from_name: str = "JKLG Travel"
 
     ratelimit_storage_uri: str = "memory://"
-    ip_limits: dict[str, str]
-    account_limits: dict[str, str]
+    ip_limits: dict[str, RateLimit] = Field(IP_LIMITS, validation_alias="ip_limits")
+    account_limits: dict[str, RateLimit] = Field(ACCOUNT_LIMITS, validation_alias="account_limits")
 
     @classmethod
-    def from_env(cls) -> "Settings":
-        """Read the environment. Raises ``ConfigurationError``."""
-        env = Env(eager=False, expand_vars=False)
-        values = _read(env)
-        problems = []
+    def from_env(cls) -> "Config":
+        """Read the environment. A variable that is set to nothing counts as not set. Raises ``ConfigurationError``."""
+        variables = {name: value for name, value in os.environ.items() if value.strip()}
+        limits = {"ip_limits": _limits(variables, IP_LIMITS), "account_limits": _limits(variables, ACCOUNT_LIMITS)}
         try:
-            env.seal()
-        except EnvValidationError as error:
-            problems = [f"{name}: {' '.join(texts)}" for name, texts in error.error_messages.items()]
-        settings = cls(**values)
-        problems += _unsafe(settings)
-        if problems:
-            raise ConfigurationError(problems)
-        return settings
+            return cls.model_validate(variables | limits)
+        except ValidationError as error:
+            raise ConfigurationError([_sentence(each) for each in error.errors()]) from None
+
+    @field_validator("supabase_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if urlsplit(value).scheme not in ("http", "https"):
+            raise ValueError("is no http(s) address")
+        return value
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _is_secret(cls, value: str, info: ValidationInfo) -> str:
+        if value == EXAMPLE_JWT_SECRET and info.data.get("is_production"):
+            raise ValueError("still has the value of .env.example")
+        if len(value.encode()) < 32:
+            raise ValueError("is shorter than 32 bytes")
+        return value
+
+    @field_validator("frontend_url")
+    @classmethod
+    def _is_known(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.data.get("is_production"):
+            raise ValueError("is missing: the address that links in mails begin with")
+        return value.rstrip("/") or "http://localhost:5173"
+
+    @field_validator("frontend_dist")
+    @classmethod
+    def _is_site(cls, value: str | None) -> str | None:
+        if value and not Path(value, "index.html").is_file():
+            raise ValueError("names no folder with an index.html")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_named(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "*" in value:
+            raise ValueError("may not be *: the service answers with credentials")
+        return tuple(origin.rstrip("/") for origin in value) or (info.data.get("frontend_url", ""),)
+
+    @field_validator("bcrypt_rounds")
+    @classmethod
+    def _is_costly(cls, value: int, info: ValidationInfo) -> int:
+        least = 10 if info.data.get("is_production") else 4
+        if not least <= value <= 15:
+            raise ValueError(f"is not between {least} and 15")
+        return value
+
+    @field_validator("smtp_from_email")
+    @classmethod
+    def _is_there_with_host(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if not value and info.data.get("smtp_host"):
+            raise ValueError("is missing, SMTP_HOST is set")
+        return value
 
 
-settings: Settings = LocalProxy(lambda: current_app.extensions["settings"])  # type: ignore[assignment]
+config = cast(Config, LocalProxy(lambda: current_app.extensions["config"]))
 
 
-def _read(env: Env) -> dict[str, object]:
-    is_production = env.str("APP_ENV", "production") == "production"
-    frontend_url = (_first(env, "FRONTEND_URL") or ("" if is_production else "http://localhost:5173")).rstrip("/")
-    return {
-        "is_production": is_production,
-        "supabase_url": _first(env, "SUPABASE_URL", "VITE_SUPABASE_URL"),
-        "supabase_key": _first(env, "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEY"),
-        "supabase_anon_key": _first(env, "SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEY", "VITE_SUPABASE_ANON_KEY"),
-        "supabase_jwt_secret": _first(env, "SUPABASE_JWT_SECRET"),
-        "jwt_secret": env.str("JWT_SECRET", ""),
-        "jwt_previous_secret": _first(env, "JWT_PREVIOUS_SECRET"),
-        "frontend_url": frontend_url,
-        "frontend_dist": _first(env, "FRONTEND_DIST"),
-        "cors_origins": tuple(origin.strip().rstrip("/") for origin in env.list("CORS_ORIGINS", []) if origin.strip())
-        or (frontend_url,),
-        "proxy_hops": env.int("PROXY_HOPS", 0),
-        "log_level": env.str("LOG_LEVEL", "INFO").upper(),
-        "bcrypt_rounds": env.int("BCRYPT_ROUNDS", 10),
-        "customer_session_ttl": env.int("CUSTOMER_SESSION_TTL", 7 * DAY),
-        "staff_session_ttl": env.int("STAFF_SESSION_TTL", DAY),
-        "verify_token_ttl": env.int("VERIFY_TOKEN_TTL", DAY),
-        "reset_token_ttl": env.int("RESET_TOKEN_TTL", HOUR),
-        "stripe_secret_key": _first(env, "STRIPE_SECRET_KEY"),
-        "stripe_publishable_key": _first(env, "STRIPE_PUBLISHABLE_KEY"),
-        "stripe_webhook_secrets": tuple(filter(None, map(str.strip, env.list("STRIPE_WEBHOOK_SECRET", [])))),
-        "stripe_api_base": _first(env, "STRIPE_API_BASE"),
-        "payment_currency": env.str("PAYMENT_CURRENCY", "usd").lower(),
-        "smtp_host": _first(env, "SMTP_HOST"),
-        "smtp_port": env.int("SMTP_PORT", 587),
-        "smtp_user": _first(env, "SMTP_USER"),
-        "smtp_password": _first(env, "SMTP_PASSWORD"),
-        "smtp_from_email": _first(env, "SMTP_FROM_EMAIL"),
-        "smtp_from_name": env.str("SMTP_FROM_NAME", "JKLG Travel"),
-        "ratelimit_storage_uri": env.str("RATELIMIT_STORAGE_URI", "memory://"),
-        "ip_limits": {name: env.str(f"LIMIT_{name.upper()}", limit) for name, limit in IP_LIMITS.items()},
-        "account_limits": {name: env.str(f"LIMIT_{name.upper()}", limit) for name, limit in ACCOUNT_LIMITS.items()},
-    }
+def variables_of(field: FieldInfo) -> list[str]:
+    """The environment variables that a field is read from, the first one first."""
+    alias = field.validation_alias
+    return [str(name) for name in alias.choices] if isinstance(alias, AliasChoices) else [str(alias)]
 
 
-def _first(env: Env, *names: str) -> str | None:
-    """The first of several names that holds something: old and new names of one thing."""
-    return next((value for name in names if (value := env.str(name, "").strip())), None)
+def _limits(variables: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str, str]:
+    return {name: variables.get(f"LIMIT_{name.upper()}", limit) for name, limit in defaults.items()}
 
 
-def _unsafe(settings: Settings) -> list[str]:
-    secret, rounds = settings.jwt_secret, settings.bcrypt_rounds or 0
-    address = urlsplit(settings.supabase_url or "")
-    checks = [
-        (not settings.supabase_url, "SUPABASE_URL is missing: the address of the Supabase project"),
-        (
-            settings.frontend_dist and not Path(settings.frontend_dist, "index.html").is_file(),
-            "FRONTEND_DIST names no folder with an index.html",
-        ),
-        (not settings.frontend_url, "FRONTEND_URL is missing: the address that links in mails begin with"),
-        (address.scheme not in ("http", "https", ""), "SUPABASE_URL is no http(s) address"),
-        (not settings.supabase_key, "SUPABASE_SERVICE_ROLE_KEY (or SUPABASE_SECRET_KEY) is missing"),
-        (not secret, "JWT_SECRET is missing: python3 -c 'import secrets; print(secrets.token_hex(32))' makes one"),
-        (0 < len(secret.encode()) < 32, "JWT_SECRET is shorter than 32 bytes"),
-        (settings.is_production and secret == EXAMPLE_JWT_SECRET, "JWT_SECRET still has the value of .env.example"),
-        (not 4 <= rounds <= 15, "BCRYPT_ROUNDS is not between 4 and 15"),
-        (settings.is_production and 4 <= rounds < 10, "BCRYPT_ROUNDS is below 10"),
-        ("*" in settings.cors_origins, "CORS_ORIGINS may not be *: the service answers with credentials"),
-        (bool(settings.smtp_host and not settings.smtp_from_email), "SMTP_FROM_EMAIL is missing, SMTP_HOST is set"),
-    ]
-    limits = {**settings.ip_limits, **settings.account_limits}
-    checks += [(not _is_limit(text), f"LIMIT_{name.upper()} is no rate limit: {text}") for name, text in limits.items()]
-    return [sentence for is_wrong, sentence in checks if is_wrong]
-
-
-def _is_limit(text: str) -> bool:
-    try:
-        return bool(parse_many(text))
-    except ValueError:
-        return False
+def _sentence(error: ErrorDetails) -> str:
+    """What pydantic found, about the variable. The place of a wrong limit is ("ip_limits", "login")."""
+    first, *rest = map(str, error["loc"])
+    name = f"LIMIT_{rest[0]}".upper() if rest and first.endswith("_limits") else first.upper()
+    if error["type"] == "missing":
+        hint = next(field.description for field in Config.model_fields.values() if name in variables_of(field))
+        return f"{name} is missing: {hint}"
+    return f"{name} {error['ctx']['error']}" if error["type"] == "value_error" else f"{name}: {error['msg']}"

@@ -8,10 +8,10 @@ from typing import Any
 
 from marshmallow import fields
 
-from service.api import Blueprint, DoneSchema
-from service.database import run, table
-from service.errors import BadInput, NotFound
-from service.fields import FormInteger, RecordId, Schema, Text, length, parse_id
+from service.api import Answer, Blueprint, DoneSchema
+from service.database import Row, one, run, table
+from service.errors import BadInput
+from service.fields import Changes, ChangeSchema, FormInteger, RecordId, Schema, Text, TextOrNumber, length
 from service.guards import staff_required
 
 
@@ -22,12 +22,8 @@ class Line(Text):
         super().__init__(max=max, allow_none=not kwargs.get("required"), **kwargs)
 
 
-class Measure(Line):
+class Measure(Line, TextOrNumber):
     """A measure as somebody wrote it, "822 m"; a bare number is taken as its text."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return super()._deserialize(str(value) if is_number else value, attr, data, **kwargs)
 
 
 class Paragraphs(Text):
@@ -44,18 +40,11 @@ class Image(Text):
         super().__init__(max=900_000, allow_none=True)
 
 
-class Lines(fields.List):
+class Lines(fields.List[str]):
     """A list of short texts (text[])."""
 
     def __init__(self) -> None:
         super().__init__(Text(max=500), validate=length(0, 100))
-
-
-class Flag(fields.Boolean):
-    """true or false, also as the text of a form."""
-
-    truthy = {True, "true"}
-    falsy = {False, "false"}
 
 
 class Rating(FormInteger):
@@ -70,45 +59,28 @@ class Content:
         self.name = name
         self.noun = noun
 
-    def all(self) -> list[dict[str, Any]]:
+    def all(self) -> list[Row]:
         """All rows, newest first."""
         return run(table(self.name).select("*").order("id", desc=True))
 
-    def get(self, row_id: str) -> dict[str, Any]:
-        key = self._key(row_id)
-        try:
-            return self._only(run(table(self.name).select("*").eq("id", key)))
-        except NotFound:  # also where the id has another form than the table's
-            raise NotFound(f"{self.noun} not found") from None
+    def get(self, row_id: str) -> Row:
+        return one(table(self.name).select("*").eq("id", row_id), self.noun)
 
-    def create(self, values: dict[str, Any]) -> dict[str, Any]:
-        return run(table(self.name).insert(values))[0]
+    def create(self, values: Changes) -> Row:
+        return one(table(self.name).insert(values), self.noun)
 
-    def update(self, row_id: str, changes: dict[str, Any]) -> dict[str, Any]:
-        if not changes:
-            raise BadInput("No fields to update", code="nothing_to_update")
+    def update(self, row_id: str, changes: Changes) -> Row:
         return self._write(row_id, table(self.name).update(changes))
 
     def delete(self, row_id: str) -> None:
         self._write(row_id, table(self.name).delete())
 
-    def _write(self, row_id: str, query: Any) -> dict[str, Any]:
+    def _write(self, row_id: str, query: Any) -> Row:
         try:
-            return self._only(run(query.eq("id", self._key(row_id))))
+            return one(query.eq("id", row_id), self.noun)
         except BadInput:
             self.get(row_id)  # an id of another form than the table's is a missing row, not a bad value
             raise
-
-    def _only(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        if not rows:
-            raise NotFound(f"{self.noun} not found")
-        return rows[0]
-
-    def _key(self, row_id: str) -> str:
-        key = parse_id(row_id)
-        if key is None:
-            raise NotFound(f"{self.noun} not found")
-        return key
 
 
 @functools.cache
@@ -124,43 +96,47 @@ def make_blueprint(name: str, module: str, columns: type[Schema], *, noun: str) 
     content = Content(name, noun)
     blueprint = Blueprint(name, module, url_prefix=f"/api/{name}", description=f"{noun}s of the site")
     row_schema, data_schema = answer_schemas(columns, noun)
-    changes_schema = type(f"Update{columns.__name__}", (columns,), {})
+    changes_schema = type(f"Update{columns.__name__}", (ChangeSchema, columns), {})
+    row = f"/<{noun.lower()}_id>"
 
     @blueprint.get("")
     @staff_required(f"{name}_view")
     @blueprint.response(200, row_schema(many=True))
-    def list_rows() -> list[dict[str, Any]]:
+    def list_rows() -> list[Row]:
         """List all, newest first"""
         return content.all()
 
-    @blueprint.get("/<row_id>")
+    @blueprint.get(row)
     @staff_required(f"{name}_view")
     @blueprint.response(200, row_schema)
-    def get_row(row_id: str) -> dict[str, Any]:
+    def get_row(**named: str) -> Row:
         """Show one"""
+        (row_id,) = named.values()
         return content.get(row_id)
 
     @blueprint.post("")
     @staff_required(f"{name}_create")
     @blueprint.arguments(columns)
     @blueprint.response(201, data_schema)
-    def create_row(values: dict[str, Any]) -> dict[str, Any]:
+    def create_row(values: Changes) -> Answer:
         """Make one"""
         return {"success": True, "data": content.create(values)}
 
-    @blueprint.put("/<row_id>")
+    @blueprint.put(row)
     @staff_required(f"{name}_edit")
     @blueprint.arguments(changes_schema(partial=True))
     @blueprint.response(200, data_schema)
-    def update_row(changes: dict[str, Any], row_id: str) -> dict[str, Any]:
+    def update_row(changes: Changes, **named: str) -> Answer:
         """Change one: the fields that are sent"""
+        (row_id,) = named.values()
         return {"success": True, "data": content.update(row_id, changes)}
 
-    @blueprint.delete("/<row_id>")
+    @blueprint.delete(row)
     @staff_required(f"{name}_delete")
     @blueprint.response(200, DoneSchema)
-    def delete_row(row_id: str) -> dict[str, Any]:
+    def delete_row(**named: str) -> Answer:
         """Delete one"""
+        (row_id,) = named.values()
         content.delete(row_id)
         return {"success": True, "message": f"{noun} deleted successfully"}
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import httpx
 import jwt
@@ -11,10 +11,13 @@ from flask import Flask, current_app
 from postgrest import APIError, SyncPostgrestClient
 from supabase import Client, ClientOptions, create_client
 
-from service.config import Settings, settings
+from service.config import Config, config
 from service.errors import BadInput, Conflict, Forbidden, NotFound, ServiceError, Unavailable
 
 log = logging.getLogger(__name__)
+
+Row = dict[str, Any]  # of a table whose columns the caller chooses, or that staff may extend
+T = TypeVar("T")
 
 CUSTOMER_TOKEN_TTL = 60  # seconds; longer than any request
 
@@ -34,10 +37,10 @@ PASSING = ("08", "40", "53", "55P03", "57", "PGRST00", "502", "503", "504", "520
 
 def init_app(app: Flask) -> None:
     """One client per process, made in the process that uses it (after gunicorn's fork)."""
-    app.extensions["supabase"] = connect(app.extensions["settings"])
+    app.extensions["supabase"] = connect(app.extensions["config"])
 
 
-def connect(settings: Settings) -> Client:
+def connect(config: Config) -> Client:
     """A supabase client over HTTP/1.1 connections of our own: its default, HTTP/2, is not safe among threads."""
     http = httpx.Client(
         http2=False,
@@ -47,17 +50,18 @@ def connect(settings: Settings) -> Client:
     options = ClientOptions(
         httpx_client=http, persist_session=False, auto_refresh_token=False, postgrest_client_retry=False
     )
-    return create_client(settings.supabase_url, settings.supabase_key, options)
+    return create_client(config.supabase_url, config.supabase_key, options)
 
 
 def client() -> Client:
     """The supabase client of this process, for storage."""
-    return current_app.extensions["supabase"]
+    return cast(Client, current_app.extensions["supabase"])
 
 
-def rpc(function: str, /, **params: Any) -> Any:
+def rpc(function: str, /, **params: object) -> T:  # type: ignore[type-var]
     """Call an SQL function as the service: one request, one transaction. Returns its JSON, None for void.
 
+    What shape that has, the database alone knows: whoever calls names it, by the type that the answer is given.
     Raises ``ServiceError``: what the function raised as PTnnn, or the translation of another failure.
     """
     return run(client().rpc(function, params))
@@ -73,17 +77,28 @@ def customer_table(customer_id: str, name: str) -> Any:
     return _as_customer(customer_id).table(name)
 
 
-def customer_rpc(customer_id: str, function: str, /, **params: Any) -> Any:
+def customer_rpc(customer_id: str, function: str, /, **params: object) -> T:  # type: ignore[type-var]
     """Call an SQL function as one customer; like ``rpc`` in all else."""
-    return run(_as_customer(customer_id).rpc(function, params))
+    return run(_as_customer(customer_id).rpc(function, cast(dict[str, str], params)))
 
 
-def run(query: Any) -> Any:
-    """Send a request and return its data. Raises ``ServiceError``."""
+def one(query: Any, thing: str) -> T:  # type: ignore[type-var]
+    """The row that a query for one finds. Raises ``NotFound`` of the thing."""
+    try:
+        rows: list[T] = run(query)
+    except NotFound:  # its id has another form than the table's
+        rows = []
+    if not rows:
+        raise NotFound.of(thing)
+    return rows[0]
+
+
+def run(query: Any) -> T:  # type: ignore[type-var]
+    """Send a request and return its data; its shape is named as for ``rpc``. Raises ``ServiceError``."""
     is_read = query.request.http_method in ("GET", "HEAD")
     for is_last in (not is_read, True):
         try:
-            return query.execute().data
+            return cast(T, query.execute().data)
         except APIError as error:
             raise _translated(error, is_read) from error
         except UnicodeEncodeError as error:
@@ -102,12 +117,12 @@ def _as_customer(customer_id: str) -> SyncPostgrestClient:
     Without SUPABASE_JWT_SECRET (a project with other signing keys) it goes as the service, and /api/ready says so.
     """
     service = client().postgrest
-    if not settings.supabase_jwt_secret:
+    if not config.supabase_jwt_secret:
         return service
     now = int(time.time())
     claims = {"role": "customer", "sub": customer_id, "iat": now, "exp": now + CUSTOMER_TOKEN_TTL}
-    token = jwt.encode(claims, settings.supabase_jwt_secret, "HS256")
-    headers = {"apikey": settings.supabase_anon_key or settings.supabase_key, "Authorization": f"Bearer {token}"}
+    token = jwt.encode(claims, config.supabase_jwt_secret, "HS256")
+    headers = {"apikey": config.supabase_anon_key or config.supabase_key, "Authorization": f"Bearer {token}"}
     return SyncPostgrestClient(str(service.base_url), headers=headers, http_client=service.session, retry_enabled=False)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,11 @@ SENTENCES = {
     415: ("unsupported_media_type", "Send the body as JSON (Content-Type: application/json)."),
     429: ("too_many_requests", "Too many requests. Please try again later."),
     431: ("too_large", "The request's headers are too large."),
+}
+MISSING = {  # things whose absence has a code of its own
+    "Booking": "booking_not_found",
+    "Address": "address_not_found",
+    "Session": "session_not_found",
 }
 UNEXPECTED = ("internal_error", "Something went wrong. Please try again later.")
 
@@ -56,6 +62,10 @@ class BadInput(ServiceError):
     status, code, message = 400, *SENTENCES[400]
 
 
+class NothingToUpdate(BadInput):
+    code, message = "nothing_to_update", "No fields to update"
+
+
 class Unauthorized(ServiceError):
     status, code, message = 401, *SENTENCES[401]
 
@@ -66,6 +76,11 @@ class Forbidden(ServiceError):
 
 class NotFound(ServiceError):
     status, code, message = 404, "not_found", "Not found"
+
+    @classmethod
+    def of(cls, thing: str) -> "NotFound":
+        """``NotFound.of("Booking")``: "Booking not found", ``booking_not_found``."""
+        return cls(f"{thing} not found", code=MISSING.get(thing))
 
 
 class Conflict(ServiceError):
@@ -99,13 +114,13 @@ def answer_service_error(error: ServiceError) -> Response:
     return response
 
 
-def answer_http_error(error: HTTPException) -> Response:
+def answer_http_error(error: HTTPException) -> BaseResponse:
     """From the error's own response, so that Allow, Retry-After and the like survive."""
     response = error.get_response()
     if error.code is not None and error.code < 400:
         return response
     code, sentence = SENTENCES.get(error.code or 500, UNEXPECTED)
-    body: dict[str, Any] = {"error": sentence, "code": code}
+    body: dict[str, object] = {"error": sentence, "code": code}
     messages = getattr(error, "data", {}).get("messages")
     if messages:
         body = _validation_body(messages)
@@ -119,7 +134,7 @@ def answer_unexpected(error: Exception) -> Response:
     return answer_service_error(ServiceError())
 
 
-def _validation_body(messages: dict[str, Any]) -> dict[str, Any]:
+def _validation_body(messages: dict[str, Any]) -> dict[str, object]:
     """webargs' {"json": {"email": ["…"]}} as our body: the first sentence, and all of them under ``details``."""
     details: dict[str, str] = {}
     for by_field in messages.values():

@@ -2,16 +2,19 @@
 
 import re
 import unicodedata
-import uuid
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
-from marshmallow import EXCLUDE, ValidationError, fields, validate
+from marshmallow import EXCLUDE, ValidationError, fields, post_load, validate
 from marshmallow import Schema as MarshmallowSchema
 
-MAX_INTEGER = 2**63 - 1
+from service.errors import NothingToUpdate
+from service.ids import MAX_BIGINT, parse_id, parse_uuid
+
 MAX_EMAIL = 254  # RFC 5321, 4.5.3.1.3
+Changes = dict[str, object]  # the fields that a form changes, by name
 LINE_BREAKS = "\n\r\t"
 
 
@@ -21,6 +24,16 @@ class Schema(MarshmallowSchema):
     class Meta:
         unknown = EXCLUDE
         ordered = True
+
+
+class ChangeSchema(Schema):
+    """Base of bodies that set some of several things: at least one has to be there (400 ``nothing_to_update``)."""
+
+    @post_load
+    def refuse_nothing(self, data: Changes, **_: Any) -> Changes:
+        if not data:
+            raise NothingToUpdate
+        return data
 
 
 class Text(fields.String):
@@ -49,7 +62,7 @@ class Text(fields.String):
         checks = [length(min, max)] + ([given] if given else [])
         super().__init__(validate=checks, **kwargs)
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
         for character in text:
             category = unicodedata.category(character)
@@ -63,6 +76,14 @@ class Text(fields.String):
         if self.empty_is_none and isinstance(value, str) and not value.strip():
             value = None
         return super().deserialize(value, attr, data, **kwargs)
+
+
+class TextOrNumber(Text):
+    """Text, or a number taken as its text: "822 m", 822."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return super()._deserialize(str(value) if is_number else value, attr, data, **kwargs)
 
 
 class EmailAddress(Text):
@@ -85,7 +106,7 @@ class Integer(fields.Integer):
 
     default_error_messages = {"invalid": "Must be a whole number.", "required": "Is required."}
 
-    def __init__(self, *, min: int = 0, max: int = MAX_INTEGER, **kwargs: Any) -> None:
+    def __init__(self, *, min: int = 0, max: int = MAX_BIGINT, **kwargs: Any) -> None:
         checks = validate.Range(min, max, error=f"Must be between {min} and {max}.")
         super().__init__(strict=True, validate=checks, **kwargs)
 
@@ -93,6 +114,17 @@ class Integer(fields.Integer):
         if isinstance(value, (bool, str, float)):
             raise self.make_error("invalid", input=value)
         return super()._validated(value)
+
+
+class Flag(fields.Boolean):
+    """true or false, JSON's own or the text that a form's field holds, and nothing that merely resembles them."""
+
+    default_error_messages = {"invalid": "Must be true or false.", "null": "May not be null."}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool) and value not in ("true", "false"):
+            raise self.make_error("invalid", input=value)
+        return value in (True, "true")
 
 
 class Day(fields.String):
@@ -137,13 +169,15 @@ class FormNumber(fields.Float):
         return super()._validated(value)
 
 
-class RecordId(fields.Field):
+class RecordId(fields.Field[Any]):
     """The id of a booking or another row as number or text, made into text: a UUID or a positive whole number."""
 
     default_error_messages = {"invalid": "Is not a valid id.", "required": "Is required.", "null": "Is required."}
 
+    parse: Callable[[object], str | None] = staticmethod(parse_id)
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        record_id = parse_id(value)
+        record_id = self.parse(value)
         if record_id is None:
             raise self.make_error("invalid")
         return record_id
@@ -152,20 +186,13 @@ class RecordId(fields.Field):
         return value
 
 
-class PageSchema(Schema):
-    """The query of a list."""
+class UuidText(RecordId):
+    """A UUID, as text."""
 
-    page = fields.Integer(load_default=1, validate=validate.Range(1, 1_000_000, error="Must be 1 or more."))
-    limit = fields.Integer(load_default=50, validate=validate.Range(1, 100, error="Must be between 1 and 100."))
+    parse = staticmethod(parse_uuid)
 
-
-class PaginationSchema(Schema):
-    """Where an answered page lies in its list."""
-
-    page = fields.Integer()
-    limit = fields.Integer()
-    total = fields.Integer()
-    totalPages = fields.Integer()
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(metadata={"type": "string", "format": "uuid"}, **kwargs)
 
 
 def length(min: int, max: int) -> validate.Length:
@@ -176,16 +203,3 @@ def length(min: int, max: int) -> validate.Length:
     if min == 1:
         error = f"May not be empty or have more than {max} characters."
     return validate.Length(min=min, max=max, error=error)
-
-
-def parse_id(value: Any) -> str | None:
-    """An id from JSON or an address as text in its usual form; None where it cannot be one."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        return None
-    text = str(value).strip()
-    if re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII):
-        return text if int(text) <= MAX_INTEGER else None
-    try:
-        return str(uuid.UUID(text)) if re.fullmatch(r"[0-9a-fA-F-]{36}", text) else None
-    except ValueError:
-        return None

@@ -2,15 +2,16 @@
 
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypedDict
 
 from flask import Response, jsonify
 
-from service.api import Blueprint
-from service.config import settings
+from service.api import Answer, Blueprint
+from service.config import config
 from service.database import rpc
 from service.errors import ServiceError, Unavailable
 from service.guards import public
+from service.mail.shapes import QueueStatus
 
 blueprint = Blueprint("health", __name__, url_prefix="/api", description="Is it alive, is it ready")
 
@@ -20,10 +21,26 @@ OVERDUE = 900  # seconds that a mail or an event may wait before something is wr
 WORKER_SILENCE = 120  # seconds; the worker gives a sign of life every 30
 
 
+class Backlog(TypedDict):
+    """Events of the payment gateway that had no effect yet."""
+
+    waiting: int
+    oldest_seconds: int
+    unmatched: int
+
+
+class Readiness(TypedDict):
+    """What the database says of itself."""
+
+    schema_version: str
+    mail: QueueStatus
+    payments: Backlog
+
+
 @blueprint.get("/health")
 @public
 @blueprint.response(200)
-def get_health() -> dict[str, Any]:
+def get_health() -> Answer:
     """Say that the process lives
 
     Without any I/O.
@@ -54,22 +71,23 @@ def get_readiness() -> Response:
 @blueprint.get("/email-status")
 @public
 @blueprint.response(200)
-def get_email_status() -> dict[str, Any]:
+def get_email_status() -> Answer:
     """Say whether mail is being sent
 
     running: SMTP is configured, a worker lives and sending is not paused; else stopped.
     """
-    mail = rpc("readiness")["mail"]
+    readiness: Readiness = rpc("readiness")
+    mail = readiness["mail"]
     silence = mail["worker_seen_seconds"]
     is_alive = silence is not None and silence < WORKER_SILENCE
-    is_running = bool(settings.smtp_host) and is_alive and not mail["paused_until"]
+    is_running = bool(config.smtp_host) and is_alive and not mail["paused_until"]
     return {"status": "running" if is_running else "stopped", "timestamp": _now()}
 
 
 def find_problems() -> dict[str, str]:
     """What is wrong with the database, the schema, the outbox and the inbox of payments: name to sentence."""
     try:
-        found = rpc("readiness")
+        found: Readiness = rpc("readiness")
     except Unavailable:
         return {"database": "out of reach"}
     except ServiceError:
@@ -78,7 +96,7 @@ def find_problems() -> dict[str, str]:
     problems = {}
     if found["schema_version"] != SCHEMA_VERSION:
         problems["schema"] = f"is at {found['schema_version']}, this service needs {SCHEMA_VERSION}"
-    if settings.smtp_host and mail["oldest_due_seconds"] > OVERDUE:
+    if config.smtp_host and mail["oldest_due_seconds"] > OVERDUE:
         problems["mail"] = f"the oldest mail is {mail['oldest_due_seconds']} seconds overdue"
     if payments["oldest_seconds"] > OVERDUE:
         problems["payments"] = f"{payments['waiting']} events wait, the oldest for {payments['oldest_seconds']} seconds"
@@ -88,11 +106,11 @@ def find_problems() -> dict[str, str]:
 def _notes() -> dict[str, str]:
     """What works less than it could, because nobody asked for more."""
     notes = {}
-    if not settings.smtp_host:
+    if not config.smtp_host:
         notes["mail"] = "not configured (SMTP_HOST): mails wait in the outbox"
-    if not settings.stripe_secret_key:
+    if not config.stripe_secret_key:
         notes["payments"] = "not configured (STRIPE_SECRET_KEY)"
-    if not settings.supabase_jwt_secret:
+    if not config.supabase_jwt_secret:
         notes["row_level_security"] = (
             "the second lock is off (SUPABASE_JWT_SECRET): customers' queries go as the service"
         )

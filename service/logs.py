@@ -5,6 +5,7 @@ import re
 import sys
 import time
 import uuid
+from typing import TypedDict
 
 from flask import Flask, Response, g, has_request_context, request
 from pythonjsonlogger.json import JsonFormatter
@@ -12,6 +13,14 @@ from pythonjsonlogger.json import JsonFormatter
 log = logging.getLogger("service.requests")
 
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+
+
+class RequestFacts(TypedDict):
+    """What audit rows and sessions note of a request."""
+
+    ip: str | None
+    user_agent: str
+    request_id: str
 
 
 class RequestIdFilter(logging.Filter):
@@ -33,10 +42,16 @@ def init_app(app: Flask) -> None:
     )
     root = logging.getLogger("service")
     root.handlers[:] = [handler]
-    root.setLevel(app.extensions["settings"].log_level)
+    root.setLevel(app.extensions["config"].log_level)
     root.propagate = False
     app.before_request(_begin)
     app.after_request(_end)
+
+
+def request_facts() -> RequestFacts:
+    """What is to be noted of the request being served."""
+    agent = request.user_agent.string[:500].encode(errors="replace").decode().replace("\0", "")
+    return {"ip": request.remote_addr, "user_agent": agent, "request_id": g.request_id}
 
 
 def _begin() -> None:
@@ -48,7 +63,7 @@ def _begin() -> None:
 def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
     # The path without its query: that may hold what a person typed.
-    fields = {"method": request.method, "path": request.path, "status": response.status_code}
+    fields: dict[str, object] = {"method": request.method, "path": request.path, "status": response.status_code}
     fields["ms"] = round((time.perf_counter() - g.get("started", time.perf_counter())) * 1000, 1)
     if customer := g.get("customer"):
         fields["customer_id"] = customer["id"]

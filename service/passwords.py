@@ -1,6 +1,7 @@
 """What a password may be. The rules are of form only (OWASP ASVS 5.0, 6.2.1 to 6.2.4): no classes of characters."""
 
 import importlib.util
+import runpy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,8 @@ def is_email(password: str, email: str) -> bool:
 @cache
 def _common_passwords() -> frozenset[str]:
     """From zxcvbn's lists, without importing that package: its dictionaries would stay in memory."""
-    folder = Path(importlib.util.find_spec("zxcvbn").origin).parent
-    spec = importlib.util.spec_from_file_location("frequency_lists", folder / "frequency_lists.py")
-    lists = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(lists)
-    commonest = lists.FREQUENCY_LISTS["passwords"][:COMMON_RANKS]
+    package = importlib.util.find_spec("zxcvbn")
+    assert package and package.origin
+    lists = runpy.run_path(str(Path(package.origin).with_name("frequency_lists.py")))
+    commonest = lists["FREQUENCY_LISTS"]["passwords"][:COMMON_RANKS]
     return frozenset(word for word in commonest if len(word) >= MIN_CHARACTERS)

@@ -13,7 +13,7 @@ from flask import Flask
 
 from devstack.mailbox import Mailbox
 from service import create_app
-from service.config import ACCOUNT_LIMITS, IP_LIMITS, Settings
+from service.config import IP_LIMITS, Config
 from service.mail.worker import Worker
 from tests.client import Client
 from tests.factories import Customer, Staff, make_customer, make_staff
@@ -44,19 +44,19 @@ def served() -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def settings_for(stack: Stack) -> Callable[..., Settings]:
+def settings_for(stack: Stack) -> Callable[..., Config]:
     """Settings against the stack; keywords are environment variables put over its own (None takes one away)."""
 
-    def make(**changes: str | None) -> Settings:
+    def make(**changes: str | None) -> Config:
         given = {**stack.service_environment(), "BCRYPT_ROUNDS": "4", "LOG_LEVEL": "WARNING", **changes}
         with mock.patch.dict(os.environ, {k: v for k, v in given.items() if v is not None}, clear=True):
-            return Settings.from_env()
+            return Config.from_env()
 
     return make
 
 
 @pytest.fixture(scope="session")
-def app_with(settings_for: Callable[..., Settings]) -> Iterator[Callable[..., Flask]]:
+def app_with(settings_for: Callable[..., Config]) -> Iterator[Callable[..., Flask]]:
     """Makes applications with other settings; keywords as for ``settings_for``."""
     made = []
 
@@ -87,7 +87,7 @@ def api(app: Flask) -> Client:
 def lone_app() -> Flask:
     """An application without a database behind it: what it answers must not need one."""
     return create_app(
-        Settings(
+        Config(
             is_production=False,
             supabase_url=CLOSED,
             supabase_key="service",
@@ -97,7 +97,6 @@ def lone_app() -> Flask:
             bcrypt_rounds=4,
             log_level="CRITICAL",
             ip_limits={**IP_LIMITS, "login": "1000000 per hour"},
-            account_limits=ACCOUNT_LIMITS,
         )
     )
 
@@ -138,7 +137,7 @@ def deliver(app: Flask) -> Callable[[], None]:
 
     def send_all() -> None:
         with app.app_context():
-            worker = Worker(app.extensions["settings"])
+            worker = Worker(app.extensions["config"])
             while worker.step():
                 pass
             worker.server.close()

@@ -3,7 +3,8 @@
 import pytest
 from flask import Flask
 
-from service import guards
+from service import cookies, guards
+from service.logs import request_facts
 from tests.client import Client
 from tests.factories import Customer
 
@@ -66,7 +67,7 @@ def test_a_header_wins_over_the_cookie(api: Client, customer: Customer):
 def test_by_cookie_only_our_own_pages_change_anything(
     app: Flask, api: Client, customer: Customer, origin: dict[str, str], status: int
 ):
-    site = app.extensions["settings"].cors_origins[0]
+    site = app.extensions["config"].cors_origins[0]
     headers = {"Cookie": cookie_of(customer)} | {k: site if v == "SITE" else v for k, v in origin.items()}
     body = api.put(f"/api/customers/{customer.id}", {"name": "New Name"}, headers=headers, expect=status)
     assert (body.get("code") == "csrf") == (status == 403)
@@ -78,8 +79,8 @@ def test_by_cookie_only_our_own_pages_change_anything(
 def test_the_cookie_is_secure_in_production(app_with):
     app = app_with(APP_ENV="production", BCRYPT_ROUNDS="10")
     with app.test_request_context():
-        response = app.make_response("")
-        guards.set_session_cookie(response, "staff", "token")
+        cookies.set_session_cookie("staff", "token")
+        response = app.process_response(app.make_response(""))
     assert "Secure" in response.headers["Set-Cookie"]
 
 
@@ -102,6 +103,6 @@ def test_the_address_is_the_clients_behind_so_many_proxies(app_with):
     for hops, seen in (("0", "127.0.0.1"), ("1", "203.0.113.7")):
         app = app_with(PROXY_HOPS=hops)
         found = []
-        app.before_request(lambda found=found: found.append(guards.request_info()["ip"]))
+        app.before_request(lambda found=found: found.append(request_facts()["ip"]))
         app.test_client().get("/api/health", headers=given)
         assert found == [seen]

@@ -26,7 +26,7 @@ import psycopg
 
 from devstack.stripe import signed
 from service import create_app
-from service.config import ACCOUNT_LIMITS, IP_LIMITS, Settings
+from service.config import ACCOUNT_LIMITS, IP_LIMITS, Config
 from tools.project import PROJECT, SEED
 from tools.stack import Stack, free_ports
 
@@ -109,7 +109,7 @@ class Bench:
         self.numbers = itertools.count(1_000_000)
         environment = {**stack.service_environment(), **limits, "LOG_LEVEL": "ERROR"}
         with mock.patch.dict(os.environ, environment, clear=True):
-            self.app = create_app(Settings.from_env())
+            self.app = create_app(Config.from_env())
         self.recorded: list[Request] = []
         self.app.extensions["supabase"].postgrest.session.event_hooks["request"].append(self._record)
         self._people()

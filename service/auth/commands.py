@@ -1,17 +1,19 @@
 """`flask staff …`: accounts of staff, for who has no account to make one with."""
 
 import getpass
-from typing import Any
 
 import click
-from marshmallow import ValidationError
+from marshmallow import ValidationError, fields
 
 from service.auth import store
 from service.cli import CommandGroup
 from service.credentials import hash_password
 from service.fields import EmailAddress
 from service.passwords import NewPassword
+from service.people import Actor
 from service.permissions import ROLES
+from service.users.shapes import NewUser
+from service.users.store import create_user
 
 group = CommandGroup("staff", help="Accounts of staff.")
 
@@ -24,20 +26,20 @@ group = CommandGroup("staff", help="Accounts of staff.")
 def create(email: str, role: str, name: str | None, invite: bool) -> None:
     """Make a staff account with the address EMAIL."""
     address = _valid(EmailAddress(), email)
-    values = {"email": address, "role": role, "name": name or address.partition("@")[0]}
-    actor = {"email": f"flask staff create ({getpass.getuser()})"}
+    values: NewUser = {"email": address, "role": role, "name": name or address.partition("@")[0]}
+    actor: Actor = {"email": f"flask staff create ({getpass.getuser()})"}
     if invite:
         store.invite_staff(values, actor)
         click.echo(f"{address} gets a mail with a link to choose a password.")
         return
     password = _valid(NewPassword(), click.prompt("Password", hide_input=True, confirmation_prompt=True))
-    store.create_staff(values, hash_password(password), actor)
+    create_user(values, hash_password(password), actor)
     click.echo(f"{address} can log in as {role}.")
 
 
-def _valid(field: Any, value: str) -> str:
+def _valid(field: fields.String, value: str) -> str:
     try:
-        return field.deserialize(value)
+        return str(field.deserialize(value))
     except ValidationError as error:
         raise click.ClickException(
             f"{value if isinstance(field, EmailAddress) else 'Password'}: {error.messages[0]}"

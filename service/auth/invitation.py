@@ -1,24 +1,20 @@
 """A member of staff chooses the first password by the mailed link."""
 
 from pathlib import Path
-from typing import Any
 
 from flask import Blueprint as PlainBlueprint
 from flask import Response
 
-from service.api import DoneSchema
+from service.api import Answer, DoneSchema
 from service.auth import blueprint, store
 from service.auth.schemas import AcceptInvitationSchema
+from service.auth.shapes import Acceptance
 from service.credentials import hash_password, hash_token
-from service.errors import BadInput
-from service.guards import public, request_info
+from service.guards import public
 from service.limits import limit
+from service.logs import request_facts
 
 PAGE = (Path(__file__).parent / "set-password.html").read_text()
-SENTENCES = {
-    "token_invalid": "This link is not valid or was used already.",
-    "token_expired": "This link has expired. Ask an administrator for a new one.",
-}
 
 page_blueprint = PlainBlueprint("staff_pages", __name__)  # the page of the link is no part of the API
 
@@ -48,11 +44,11 @@ def show_script() -> Response:
 @limit("recovery")
 @blueprint.arguments(AcceptInvitationSchema)
 @blueprint.response(200, DoneSchema)
-def accept_invitation(given: dict[str, Any]) -> dict[str, Any]:
-    """Choose the first password by the mailed link"""
-    verdict = store.accept_invitation(
-        given["staff_id"], hash_token(given["token"]), hash_password(given["password"]), request_info()
-    )
-    if verdict != "accepted":
-        raise BadInput(SENTENCES[verdict], code=verdict)
+def accept_invitation(given: Acceptance) -> Answer:
+    """Choose the first password by the mailed link
+
+    400 `token_invalid`, `token_expired`.
+    """
+    token_hash, hashed = hash_token(given["token"]), hash_password(given["password"])
+    store.accept_invitation(given["staff_id"], token_hash, hashed, request_facts())
     return {"success": True, "message": "Your password is set. You can log in now."}

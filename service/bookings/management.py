@@ -1,9 +1,6 @@
 """Staff lists, changes and deletes bookings."""
 
-from typing import Any
-
-from flask import g
-
+from service.api import Answer
 from service.bookings import blueprint, store
 from service.bookings.schemas import (
     AssignSchema,
@@ -16,9 +13,11 @@ from service.bookings.schemas import (
     UpdateBookingSchema,
     UpdatePaymentSchema,
 )
-from service.bookings.visitors import booking_key
-from service.errors import BadInput
+from service.bookings.shapes import Assignment, BookingsQuery, PaymentByHand
+from service.database import Row
+from service.fields import Changes
 from service.guards import require_permission, staff_required
+from service.people import current_staff
 
 # Columns that take a permission of their own beside bookings_edit.
 OWN_PERMISSION = {"assigned_to": "bookings_reassign", "payment_status": "bookings_update_payment"}
@@ -28,34 +27,31 @@ OWN_PERMISSION = {"assigned_to": "bookings_reassign", "payment_status": "booking
 @staff_required("bookings_view")
 @blueprint.arguments(BookingsQuerySchema, location="query")
 @blueprint.response(200, BookingRowSchema(many=True))
-def list_bookings(query: dict[str, Any]) -> list[dict[str, Any]]:
+def list_bookings(query: BookingsQuery) -> list[Row]:
     """List bookings, newest first
 
     Without `limit` the newest thousand.
     """
-    return store.list_bookings(query["page"], query["limit"])
+    return store.list_bookings(query)
 
 
 @blueprint.patch("/<booking_id>")
 @staff_required("bookings_edit")
 @blueprint.arguments(UpdateBookingSchema)
 @blueprint.response(200, BookingRowsAnswerSchema)
-def update_booking(changes: dict[str, Any], booking_id: str) -> dict[str, Any]:
+def update_booking(changes: Changes, booking_id: str) -> Answer:
     """Change a booking"""
-    key = booking_key(booking_id)
-    if not changes:
-        raise BadInput("No fields to update", code="nothing_to_update")
     for column in OWN_PERMISSION.keys() & changes.keys():
         require_permission(OWN_PERMISSION[column])
-    return {"success": True, "data": [store.update_booking(key, changes, g.staff["email"])]}
+    return {"success": True, "data": [store.update_booking(booking_id, changes, current_staff()["email"])]}
 
 
 @blueprint.delete("/<booking_id>")
 @staff_required("bookings_delete")
 @blueprint.response(200, DeletedSchema)
-def delete_booking(booking_id: str) -> dict[str, Any]:
+def delete_booking(booking_id: str) -> Answer:
     """Delete a booking that no money is attached to"""
-    store.delete_booking(booking_key(booking_id))
+    store.delete_booking(booking_id)
     return {"success": True, "message": "Booking deleted successfully"}
 
 
@@ -63,22 +59,23 @@ def delete_booking(booking_id: str) -> dict[str, Any]:
 @staff_required("bookings_reassign")
 @blueprint.arguments(AssignSchema)
 @blueprint.response(200, BookingRowsAnswerSchema)
-def assign_booking(given: dict[str, Any]) -> dict[str, Any]:
+def assign_booking(given: Assignment) -> Answer:
     """Assign a booking to a member of staff"""
-    changes = {"assigned_to": given["assigned_to"]}
-    return {"success": True, "data": [store.update_booking(given["id"], changes, g.staff["email"])]}
+    changes: Changes = {"assigned_to": given["assigned_to"]}
+    return {"success": True, "data": [store.update_booking(given["id"], changes, current_staff()["email"])]}
 
 
 @blueprint.post("/update-payment")
 @staff_required("bookings_update_payment")
 @blueprint.arguments(UpdatePaymentSchema)
 @blueprint.response(200, BookingRowAnswerSchema)
-def update_payment(given: dict[str, Any]) -> dict[str, Any]:
+def update_payment(given: PaymentByHand) -> Answer:
     """Set a payment status by hand
 
     For money that came another way. Written to the audit log.
     """
-    row = store.set_payment_status(given["id"], given["payment_status"], given.get("amount"), g.staff["email"])
+    changed_by = current_staff()["email"]
+    row = store.set_payment_status(given["id"], given["payment_status"], given["amount"], changed_by)
     return {"success": True, "data": row}
 
 
@@ -86,7 +83,7 @@ def update_payment(given: dict[str, Any]) -> dict[str, Any]:
 @staff_required("bookings_delete")
 @blueprint.arguments(BulkDeleteSchema)
 @blueprint.response(200, DeletedSchema)
-def delete_bookings(given: dict[str, Any]) -> dict[str, Any]:
+def delete_bookings(given: dict[str, list[str]]) -> Answer:
     """Delete many bookings
 
     Those that money is attached to stay; the count is what was really deleted.

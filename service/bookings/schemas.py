@@ -1,10 +1,19 @@
 """The shapes of bookings."""
 
-from typing import Any
-
 from marshmallow import fields, validate
 
-from service.fields import Day, EmailAddress, FormInteger, FormNumber, RecordId, Schema, Text
+from service.fields import (
+    ChangeSchema,
+    Day,
+    EmailAddress,
+    FormInteger,
+    FormNumber,
+    RecordId,
+    Schema,
+    Text,
+    TextOrNumber,
+)
+from service.pages import PageSchema, limit_field
 
 DATE = {"format": "date"}
 DATE_TIME = {"format": "date-time"}
@@ -18,14 +27,6 @@ def one_of(choices: tuple[str, ...]) -> validate.OneOf:
     return validate.OneOf(choices, error=f"Must be one of {', '.join(choices)}.")
 
 
-class Assignee(Text):
-    """Who sees to a booking: a name, or the id of a staff account as number or text."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:
-        is_number = isinstance(value, int) and not isinstance(value, bool)
-        return super()._deserialize(str(value) if is_number else value, attr, data, **kwargs)
-
-
 class CreateBookingSchema(Schema):
     package_id = RecordId(required=True)
     customer_email = EmailAddress(required=True)
@@ -36,7 +37,7 @@ class CreateBookingSchema(Schema):
     special_requests = Text(max=5000, multiline=True, empty_is_none=True)
 
 
-class UpdateBookingSchema(Schema):
+class UpdateBookingSchema(ChangeSchema):
     name = Text(min=1, max=200)
     email = EmailAddress()
     phone = Text(max=50, allow_none=True)
@@ -52,19 +53,19 @@ class UpdateBookingSchema(Schema):
     notes = Text(max=5000, multiline=True, allow_none=True)
     number_of_guests = FormInteger(min=1, max=MAX_GUESTS)
     special_requests = Text(max=5000, multiline=True, allow_none=True)
-    assigned_to = Assignee(max=200, allow_none=True)
+    assigned_to = TextOrNumber(max=200, allow_none=True)  # a name, or the id of a staff account
     payment_status = Text(validate=one_of(PAYMENT_STATUSES))
 
 
 class AssignSchema(Schema):
     id = RecordId(required=True)
-    assigned_to = Assignee(required=True, max=200, allow_none=True)
+    assigned_to = TextOrNumber(required=True, max=200, allow_none=True)
 
 
 class UpdatePaymentSchema(Schema):
     id = RecordId(required=True)
     payment_status = Text(required=True, validate=one_of(PAYMENT_STATUSES))
-    amount = FormNumber(max=MAX_AMOUNT, allow_none=True)
+    amount = FormNumber(max=MAX_AMOUNT, allow_none=True, load_default=None)
 
 
 class BulkDeleteSchema(Schema):
@@ -73,9 +74,8 @@ class BulkDeleteSchema(Schema):
     )
 
 
-class BookingsQuerySchema(Schema):
-    page = fields.Integer(load_default=1, validate=validate.Range(1, 1_000_000, error="Must be 1 or more."))
-    limit = fields.Integer(load_default=None, validate=validate.Range(1, 100, error="Must be between 1 and 100."))
+class BookingsQuerySchema(PageSchema):
+    limit = limit_field(default=None)
 
 
 class PublicBookingSchema(Schema):

@@ -1,52 +1,49 @@
-"""Bookings in the database."""
+"""Every PostgREST call about bookings. All functions raise ``ServiceError``, also when the database is away."""
 
-from typing import Any
-
-from service.config import settings
-from service.database import rpc, run, table
+from service.bookings.shapes import BookingsQuery, BookingSummary, OwnBooking
+from service.config import config
+from service.database import Row, rpc, run, table
 from service.errors import NotFound
+from service.fields import Changes
 from service.limits import account_limits
 
 MAX_ROWS = 1000  # what Supabase answers at most
 
 
-def create_booking(values: dict[str, Any], customer_id: str | None, ip: str | None) -> dict[str, Any]:
-    """Book a package as this customer or, with None, as a guest; the booking in the API's shape.
-
-    Raises ``ServiceError``: 404 unknown package, 400 past date, 429.
-    """
+def create_booking(values: Changes, customer_id: str | None, ip: str | None) -> OwnBooking:
+    """Book a package as this customer or, with None, as a guest. Raises 404 unknown package, 400 past date, 429."""
     return rpc(
         "create_booking",
         p_values=values,
         p_customer_id=customer_id,
-        p_currency=settings.payment_currency,
+        p_currency=config.payment_currency,
         p_limits=account_limits("booking_account"),
         p_ip=ip,
     )
 
 
-def get_summary(booking_id: str) -> dict[str, Any]:
-    """A booking in the API's shape. Raises ``NotFound``."""
-    booking = rpc("get_booking_summary", p_booking_id=booking_id)
+def get_summary(booking_id: str) -> BookingSummary:
+    """A booking in the shape of the API. Raises ``NotFound``."""
+    booking: BookingSummary | None = rpc("get_booking_summary", p_booking_id=booking_id)
     if booking is None:
-        raise NotFound("Booking not found", code="booking_not_found")
+        raise NotFound.of("Booking")
     return booking
 
 
-def list_bookings(page: int, limit: int | None) -> list[dict[str, Any]]:
+def list_bookings(query: BookingsQuery) -> list[Row]:
     """Rows, newest first; without a limit the newest thousand."""
-    size = limit or MAX_ROWS
-    first = (page - 1) * size
-    query = table("bookings").select("*").order("created_at", desc=True).order("id", desc=True)
-    return run(query.range(first, first + size - 1))
+    size = query["limit"] or MAX_ROWS
+    first = (query["page"] - 1) * size
+    rows = table("bookings").select("*").order("created_at", desc=True).order("id", desc=True)
+    return run(rows.range(first, first + size - 1))
 
 
-def update_booking(booking_id: str, changes: dict[str, Any], changed_by: str) -> dict[str, Any]:
-    """Change columns of a booking; the row afterwards. Raises ``ServiceError`` 404."""
+def update_booking(booking_id: str, changes: Changes, changed_by: str) -> Row:
+    """Change columns of a booking; the row afterwards. Raises 404."""
     return rpc("update_booking", p_booking_id=booking_id, p_changes=changes, p_changed_by=changed_by)
 
 
-def set_payment_status(booking_id: str, payment_status: str, amount: float | None, changed_by: str) -> dict[str, Any]:
+def set_payment_status(booking_id: str, payment_status: str, amount: float | None, changed_by: str) -> Row:
     """Set a payment status by hand, with its audit row; the row afterwards. ``amount`` in currency units."""
     return rpc(
         "update_booking_payment",
@@ -58,7 +55,7 @@ def set_payment_status(booking_id: str, payment_status: str, amount: float | Non
 
 
 def delete_booking(booking_id: str) -> None:
-    """Delete a booking. Raises ``ServiceError``: 404, 409 when money is attached."""
+    """Delete a booking. Raises 404, 409 when money is attached."""
     rpc("delete_booking", p_booking_id=booking_id)
 
 

@@ -1,15 +1,14 @@
 """Visitors book a package and look at a booking."""
 
-from typing import Any
+from flask import request
 
-from flask import g, request
-
+from service.api import Answer
 from service.bookings import blueprint, store
 from service.bookings.schemas import CreateBookingSchema, CreatedBookingSchema, PublicBookingAnswerSchema
-from service.errors import NotFound
-from service.fields import parse_id
+from service.fields import Changes
 from service.guards import customer_optional, public
 from service.limits import limit
+from service.people import customer_or_guest
 
 
 @blueprint.post("")
@@ -17,26 +16,19 @@ from service.limits import limit
 @limit("booking")
 @blueprint.arguments(CreateBookingSchema)
 @blueprint.response(201, CreatedBookingSchema)
-def create_booking(values: dict[str, Any]) -> dict[str, Any]:
+def create_booking(values: Changes) -> Answer:
     """Book a package, as a customer or a guest
 
     The amount is the package's price times the guests, whatever else is sent.
     """
-    booking = store.create_booking(values, g.customer and g.customer["id"], request.remote_addr)
+    customer = customer_or_guest()
+    booking = store.create_booking(values, customer and customer["id"], request.remote_addr)
     return {"success": True, "booking": booking, "message": "Booking created successfully"}
 
 
 @blueprint.get("/<booking_id>")
 @public
 @blueprint.response(200, PublicBookingAnswerSchema)
-def get_booking(booking_id: str) -> dict[str, Any]:
+def get_booking(booking_id: str) -> Answer:
     """Show a booking, without personal data"""
-    return {"booking": store.get_summary(booking_key(booking_id))}
-
-
-def booking_key(text: str) -> str:
-    """The id in the address. Raises ``NotFound`` where it cannot be one."""
-    parsed = parse_id(text)
-    if parsed is None:
-        raise NotFound("Booking not found", code="booking_not_found")
-    return parsed
+    return {"booking": store.get_summary(booking_id)}

@@ -1,60 +1,46 @@
 """A customer's address book."""
 
-from typing import Any
-
-from flask import g
-
+from service.api import Answer, MessageSchema
 from service.customers import blueprint, store
-from service.customers.schemas import (
-    AddAddressSchema,
-    AddressAnswerSchema,
-    AddressesSchema,
-    MessageSchema,
-    UpdateAddressSchema,
-)
-from service.errors import NotFound
-from service.guards import customer_required, is_uuid, request_info
+from service.customers.schemas import AddAddressSchema, AddressAnswerSchema, AddressesSchema, UpdateAddressSchema
+from service.fields import Changes
+from service.guards import customer_required
+from service.logs import request_facts
 
 
 @blueprint.get("/<customer_id>/addresses")
 @customer_required
 @blueprint.response(200, AddressesSchema)
-def list_addresses(customer_id: str) -> dict[str, Any]:
+def list_addresses(customer_id: str) -> Answer:
     """List the address book, the default first"""
-    return {"addresses": store.list_addresses(g.customer["id"])}
+    return {"addresses": store.list_addresses(customer_id)}
 
 
 @blueprint.post("/<customer_id>/addresses")
 @customer_required
 @blueprint.arguments(AddAddressSchema)
 @blueprint.response(201, AddressAnswerSchema)
-def add_address(fields: dict[str, Any], customer_id: str) -> dict[str, Any]:
+def add_address(fields: Changes, customer_id: str) -> Answer:
     """Add an address
 
     A new default takes the place of the old one. 409 `address_limit` beyond 20.
     """
-    return {"address": store.save_address(g.customer["id"], None, fields, request_info())}
+    return {"address": store.save_address(customer_id, None, fields, request_facts())}
 
 
 @blueprint.put("/<customer_id>/addresses/<address_id>")
 @customer_required
 @blueprint.arguments(UpdateAddressSchema)
 @blueprint.response(200, AddressAnswerSchema)
-def update_address(fields: dict[str, Any], customer_id: str, address_id: str) -> dict[str, Any]:
+def update_address(fields: Changes, customer_id: str, address_id: str) -> Answer:
     """Change an address, in the fields that are sent"""
-    return {"address": store.save_address(g.customer["id"], _known(address_id), fields, request_info())}
+    return {"address": store.save_address(customer_id, address_id, fields, request_facts())}
 
 
 @blueprint.delete("/<customer_id>/addresses/<address_id>")
 @customer_required
 @blueprint.response(200, MessageSchema)
-def delete_address(customer_id: str, address_id: str) -> dict[str, str]:
+def delete_address(customer_id: str, address_id: str) -> Answer:
     """Delete an address"""
-    store.delete_address(g.customer["id"], _known(address_id), request_info())
+    store.delete_address(customer_id, address_id, request_facts())
     return {"message": "Address deleted successfully"}
-
-
-def _known(address_id: str) -> str:
-    if not is_uuid(address_id):
-        raise NotFound("Address not found", code="address_not_found")
-    return address_id

@@ -1,7 +1,7 @@
 """`flask customers …`: what staff do for a customer by hand."""
 
 import json
-from typing import Any
+from collections.abc import Mapping
 
 import click
 
@@ -23,8 +23,8 @@ def show(email: str) -> None:
 @click.argument("email")
 @by
 def verify(email: str, by: str) -> None:
-    """Mark an address as verified, without a mail."""
-    _print(store.vouch_for_customer(email, by))
+    """Mark an address as verified by hand, without a mail."""
+    _print(store.verify_by_hand(email, by))
 
 
 @group.command("suspend")
@@ -43,7 +43,7 @@ def reactivate(email: str, by: str) -> None:
     _print(store.set_customer_status(email, False, by))
 
 
-def _print(customer: dict[str, Any] | None) -> None:
+def _print(customer: Mapping[str, object] | None) -> None:
     if customer is None:
         raise click.ClickException("No customer has this e-mail address.")
     click.echo(json.dumps(customer, indent=2, ensure_ascii=False))

@@ -1,26 +1,25 @@
 """A customer's preferences."""
 
-from typing import Any
-
-from flask import g
-
+from service.api import Answer
 from service.customers import blueprint, store
 from service.customers.schemas import PreferencesAnswerSchema, PreferencesSchema
-from service.guards import customer_required, request_info
+from service.fields import Changes
+from service.guards import customer_required
+from service.logs import request_facts
 
 
 @blueprint.get("/<customer_id>/preferences")
 @customer_required
 @blueprint.response(200, PreferencesAnswerSchema)
-def get_preferences(customer_id: str) -> dict[str, Any]:
+def get_preferences(customer_id: str) -> Answer:
     """Show the preferences"""
-    return {"preferences": store.get_preferences(g.customer["id"])}
+    return {"preferences": store.get_preferences(customer_id)}
 
 
 @blueprint.put("/<customer_id>/preferences")
 @customer_required
 @blueprint.arguments(PreferencesSchema)
 @blueprint.response(200, PreferencesAnswerSchema)
-def update_preferences(changes: dict[str, Any], customer_id: str) -> dict[str, Any]:
+def update_preferences(changes: Changes, customer_id: str) -> Answer:
     """Change those preferences that are sent"""
-    return {"preferences": store.update_preferences(g.customer["id"], changes, request_info())}
+    return {"preferences": store.update_preferences(customer_id, changes, request_facts())}

@@ -1,12 +1,13 @@
 """Making an account."""
 
-from typing import Any
-
+from service.api import Answer
 from service.credentials import hash_password, issue_customer_token
 from service.customers import blueprint, store
 from service.customers.schemas import RegisterCustomerSchema, RegisteredCustomerSchema
-from service.guards import public, request_info
+from service.customers.shapes import Registration
+from service.guards import public
 from service.limits import limit
+from service.logs import request_facts
 
 
 @blueprint.post("/register")
@@ -14,13 +15,13 @@ from service.limits import limit
 @limit("register")
 @blueprint.arguments(RegisterCustomerSchema)
 @blueprint.response(201, RegisteredCustomerSchema)
-def register_customer(data: dict[str, Any]) -> dict[str, Any]:
+def register_customer(data: Registration) -> Answer:
     """Create an account
 
     A mail with a link to verify the address follows. 409 `email_taken`.
     """
     hashed = hash_password(data["password"])
-    made = store.register_customer(data["email"], hashed, data["name"], data["phone"], request_info())
+    made = store.register_customer(data["email"], hashed, data["name"], data["phone"], request_facts())
     return {
         "customerId": made["customer_id"],
         "token": issue_customer_token(made["customer_id"], data["email"], made["session_id"]),

@@ -5,47 +5,14 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
+from service.api import MessageSchema
 from service.bookings.schemas import OwnBookingSchema
-from service.fields import EmailAddress, PaginationSchema, Schema, Text
+from service.customers.shapes import Registration
+from service.fields import Changes, ChangeSchema, EmailAddress, Flag, Schema, Text, UuidText
+from service.pages import PaginationSchema
 from service.passwords import IS_EMAIL, NewPassword, Password, is_email
 
 DATE_TIME = {"format": "date-time"}
-
-
-class Flag(fields.Boolean):
-    """JSON's true or false, and nothing that merely resembles them."""
-
-    default_error_messages = {"invalid": "Must be true or false.", "null": "May not be null."}
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
-        if not isinstance(value, bool):
-            raise self.make_error("invalid", input=value)
-        return value
-
-
-class ChangeSchema(Schema):
-    """Base of bodies that set some of several things: at least one has to be there."""
-
-    @post_load
-    def refuse_nothing(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        if not data:
-            raise ValidationError("No fields to update")
-        return data
-
-
-class CustomerIdField(fields.UUID):
-    """A customer's id in a body, as text."""
-
-    default_error_messages = {"required": "Is required.", "null": "Is required.", "invalid_uuid": "Is not a valid id."}
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        if not isinstance(value, str):
-            raise self.make_error("invalid_uuid")
-        return str(super()._deserialize(value, attr, data, **kwargs))
-
-
-class MessageSchema(Schema):
-    message = fields.String(required=True)
 
 
 class CustomerSchema(Schema):
@@ -76,7 +43,7 @@ class RegisterCustomerSchema(Schema):
     phone = Text(max=40, empty_is_none=True, load_default=None)
 
     @validates_schema
-    def refuse_email(self, data: dict[str, Any], **_: Any) -> None:
+    def refuse_email(self, data: Registration, **_: Any) -> None:
         if is_email(data["password"], data["email"]):
             raise ValidationError(IS_EMAIL, "password")
 
@@ -103,7 +70,7 @@ class EmailSchema(Schema):
 
 
 class VerifyEmailSchema(Schema):
-    customerId = CustomerIdField(required=True)
+    customerId = UuidText(required=True)
     token = Text(min=1, max=200, required=True)
 
 
@@ -230,8 +197,8 @@ class PreferencesSchema(ChangeSchema):
     email_notifications = Flag()
 
     @post_load
-    def lower_currency(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return {**data, "currency": data["currency"].lower()} if "currency" in data else data
+    def lower_currency(self, data: Changes, **_: Any) -> Changes:
+        return {**data, "currency": str(data["currency"]).lower()} if "currency" in data else data
 
 
 class PreferencesAnswerSchema(Schema):

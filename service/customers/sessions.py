@@ -1,26 +1,15 @@
 """Signing in and out, and the list of a customer's sessions."""
 
-from typing import Any
-
-from flask import after_this_request, g
-
-from service.credentials import check_password, hash_password, is_outdated, issue_customer_token
+from service.api import Answer, MessageSchema
+from service.cookies import clear_session_cookie, set_session_cookie
+from service.credentials import InvalidCredentials, compare_password, issue_customer_token
 from service.customers import blueprint, store
-from service.customers.schemas import LoggedInSchema, LogInSchema, MessageSchema, ScopeSchema, SessionsSchema
-from service.errors import Forbidden, NotFound, Unauthorized
-from service.guards import (
-    clear_session_cookie,
-    customer_required,
-    is_uuid,
-    public,
-    request_info,
-    set_session_cookie,
-)
+from service.customers.schemas import LoggedInSchema, LogInSchema, ScopeSchema, SessionsSchema
+from service.errors import Forbidden
+from service.guards import customer_required, public
 from service.limits import limit
-
-
-class InvalidCredentials(Unauthorized):
-    code, message = "invalid_credentials", "Invalid credentials"
+from service.logs import request_facts
+from service.people import current_customer
 
 
 class EmailNotVerified(Forbidden):
@@ -28,7 +17,7 @@ class EmailNotVerified(Forbidden):
 
     code, message = "email_not_verified", "Email not verified"
 
-    def __init__(self, customer_id: str) -> None:
+    def __init__(self, customer_id: str | None) -> None:
         super().__init__(customerId=customer_id)
         self.extra["message"] = "Please verify your email before you log in."
 
@@ -42,21 +31,20 @@ class AccountInactive(Forbidden):
 @limit("login")
 @blueprint.arguments(LogInSchema)
 @blueprint.response(200, LoggedInSchema)
-def log_in(data: dict[str, Any]) -> dict[str, Any]:
+def log_in(data: dict[str, str]) -> Answer:
     """Log in
 
     Answers a token and sets the cookie `jklg_customer`. 401 `invalid_credentials` for a wrong password and an unknown
     address alike; 403 `email_not_verified` or `account_inactive` after the right password only.
     """
-    found = store.begin_login(data["email"], request_info())
+    found = store.begin_login(data["email"], request_facts())
     # An unknown address is compared with a dummy, so that it takes as long.
-    is_right = check_password(data["password"], found["password_hash"])
-    new_hash = hash_password(data["password"]) if is_right and is_outdated(found["password_hash"]) else None
-    done = store.finish_login(found, is_right, new_hash, request_info())
+    is_right, new_hash = compare_password(data["password"], found["password_hash"])
+    done = store.finish_login(found, is_right, new_hash, request_facts())
     _refuse(done["verdict"], found["customer_id"])
     customer = done["customer"]
     token = issue_customer_token(customer["id"], customer["email"], done["session_id"])
-    after_this_request(lambda response: set_session_cookie(response, "customer", token))
+    set_session_cookie("customer", token)
     return {"customerId": customer["id"], "token": token, "customer": customer}
 
 
@@ -64,38 +52,37 @@ def log_in(data: dict[str, Any]) -> dict[str, Any]:
 @customer_required
 @blueprint.arguments(ScopeSchema, location="query")
 @blueprint.response(200, MessageSchema)
-def log_out(query: dict[str, str]) -> dict[str, str]:
+def log_out(query: dict[str, str]) -> Answer:
     """Log out
 
     Ends this session and clears the cookie; `scope=all` ends all sessions, `scope=others` all but this one.
     """
-    customer_id, session_id = g.customer["id"], g.customer["session_id"]
+    customer_id, session_id = current_customer()["id"], current_customer()["session_id"]
     if query["scope"] == "this":
-        store.end_session(customer_id, session_id, request_info())
+        store.end_session(customer_id, session_id, request_facts())
     else:
-        store.end_sessions(customer_id, session_id if query["scope"] == "others" else None, request_info())
+        store.end_sessions(customer_id, session_id if query["scope"] == "others" else None, request_facts())
     if query["scope"] != "others":
-        after_this_request(lambda response: clear_session_cookie(response, "customer"))
+        clear_session_cookie("customer")
     return {"message": "Logged out successfully"}
 
 
 @blueprint.get("/<customer_id>/sessions")
 @customer_required
 @blueprint.response(200, SessionsSchema)
-def list_sessions(customer_id: str) -> dict[str, Any]:
+def list_sessions(customer_id: str) -> Answer:
     """List the sessions that are signed in"""
-    sessions = store.list_sessions(g.customer["id"])
-    return {"sessions": [{**row, "current": row["id"] == g.customer["session_id"]} for row in sessions]}
+    current = current_customer()["session_id"]
+    sessions = store.list_sessions(customer_id)
+    return {"sessions": [{**session, "current": session["id"] == current} for session in sessions]}
 
 
 @blueprint.delete("/<customer_id>/sessions/<session_id>")
 @customer_required
 @blueprint.response(200, MessageSchema)
-def end_session(customer_id: str, session_id: str) -> dict[str, str]:
+def end_session(customer_id: str, session_id: str) -> Answer:
     """End a session"""
-    if not is_uuid(session_id):
-        raise NotFound("Session not found", code="session_not_found")
-    store.end_session(g.customer["id"], session_id, request_info())
+    store.end_session(customer_id, session_id, request_facts())
     return {"message": "Session ended successfully"}
 
 

@@ -1,17 +1,27 @@
-"""Every PostgREST call about customers. ``request`` is ``guards.request_info()``; ids are UUIDs as text.
+"""Every PostgREST call about customers. Ids are UUIDs as text.
 
 All functions raise ``ServiceError``: what the SQL function raised, or that the database is away.
 """
 
-from typing import Any
-
-from service.config import settings
-from service.database import customer_rpc, customer_table, rpc, run, table
-from service.errors import NotFound
+from service.bookings.shapes import OwnBooking
+from service.config import config
+from service.customers.shapes import (
+    Address,
+    BookingsPage,
+    LoginAttempt,
+    LoginOutcome,
+    Preferences,
+    PublicCustomer,
+    Registered,
+    Session,
+    Verification,
+)
+from service.database import Row, customer_rpc, customer_table, one, rpc, run, table
+from service.fields import Changes
 from service.limits import account_limits
-
-Request = dict[str, str | None]
-Row = dict[str, Any]
+from service.logs import RequestFacts
+from service.pages import Page
+from service.people import Customer, SignedInCustomer
 
 PUBLIC_COLUMNS = "id,name,avatar,verified_at"
 SESSION_COLUMNS = "id,ip_address,user_agent,created_at,last_seen_at,expires_at"
@@ -19,70 +29,72 @@ ADDRESS_COLUMNS = "id,label,name,phone,street,city,state,postal_code,country,is_
 PREFERENCE_COLUMNS = "language,currency,timezone,newsletter,sms,email_notifications"
 
 
-def register_customer(email: str, password_hash: str, name: str, phone: str | None, request: Request) -> Row:
-    """Make an account with its mail and first session: {customer_id, session_id}. Raises 409 ``email_taken``."""
+def register_customer(
+    email: str, password_hash: str, name: str, phone: str | None, request: RequestFacts
+) -> Registered:
+    """Make an account with its mail and first session. Raises 409 ``email_taken``."""
     return rpc(
         "register_customer",
         p_email=email,
         p_password_hash=password_hash,
         p_name=name,
         p_phone=phone,
-        p_session_seconds=settings.customer_session_ttl,
+        p_session_seconds=config.customer_session_ttl,
         p_request=request,
     )
 
 
-def verify_email(customer_id: str, token_hash: str, request: Request) -> Row:
-    """Spend a verification link: {is_first, customer?}. Raises 400 ``token_…``."""
+def verify_email(customer_id: str, token_hash: str, request: RequestFacts) -> Verification:
+    """Spend a verification link. Raises 400 ``token_…``."""
     return rpc("verify_email", p_customer_id=customer_id, p_token_hash=token_hash, p_request=request)
 
 
-def request_verification_mail(email: str, request: Request) -> None:
+def request_verification_mail(email: str, request: RequestFacts) -> None:
     """Queue a verification mail where the address waits for one. Raises 429."""
     limits = account_limits("verification_mail")
     rpc("request_verification_mail", p_email=email, p_limits=limits, p_request=request)
 
 
-def begin_login(email: str, request: Request) -> Row:
-    """Count an attempt and find the account: {customer_id, password_hash}, None both when unknown. Raises 429."""
+def begin_login(email: str, request: RequestFacts) -> LoginAttempt:
+    """Count an attempt and find the account. Raises 429."""
     return rpc("begin_login", p_email=email, p_limits=account_limits("login_account"), p_request=request)
 
 
-def finish_login(found: Row, is_right: bool, new_hash: str | None, request: Request) -> Row:
-    """Note how the comparison with what ``begin_login`` found went: {verdict, session_id?, customer?}."""
+def finish_login(found: LoginAttempt, is_right: bool, new_hash: str | None, request: RequestFacts) -> LoginOutcome:
+    """Note how the comparison with what ``begin_login`` found went."""
     return rpc(
         "finish_login",
         p_customer_id=found["customer_id"],
         p_password_hash=found["password_hash"],
         p_is_right=is_right,
         p_new_hash=new_hash,
-        p_session_seconds=settings.customer_session_ttl,
+        p_session_seconds=config.customer_session_ttl,
         p_request=request,
     )
 
 
-def list_sessions(customer_id: str) -> list[Row]:
+def list_sessions(customer_id: str) -> list[Session]:
     """The live sessions, the latest first."""
     query = table("customer_sessions").select(SESSION_COLUMNS).eq("customer_id", customer_id)
     return run(query.gt("expires_at", "now").order("created_at", desc=True))
 
 
-def end_session(customer_id: str, session_id: str, request: Request) -> None:
+def end_session(customer_id: str, session_id: str, request: RequestFacts) -> None:
     """End one session. Raises ``NotFound``."""
     rpc("end_session", p_customer_id=customer_id, p_session_id=session_id, p_request=request)
 
 
-def end_sessions(customer_id: str, keep: str | None, request: Request) -> int:
+def end_sessions(customer_id: str, keep: str | None, request: RequestFacts) -> int:
     """End all sessions but the one to keep; how many ended."""
     return rpc("end_sessions", p_customer_id=customer_id, p_keep=keep, p_request=request)
 
 
-def request_password_reset(email: str, request: Request) -> None:
+def request_password_reset(email: str, request: RequestFacts) -> None:
     """Queue a mail with a reset link where the address has an account. Raises 429."""
     rpc("request_password_reset", p_email=email, p_limits=account_limits("reset_mail"), p_request=request)
 
 
-def reset_password(customer_id: str, token_hash: str, password_hash: str, request: Request) -> None:
+def reset_password(customer_id: str, token_hash: str, password_hash: str, request: RequestFacts) -> None:
     """Spend a reset link: new hash, all sessions and links ended, notice queued. Raises 400 ``token_…``."""
     rpc(
         "reset_password",
@@ -93,7 +105,7 @@ def reset_password(customer_id: str, token_hash: str, password_hash: str, reques
     )
 
 
-def change_password(customer: Row, new_hash: str, request: Request) -> None:
+def change_password(customer: SignedInCustomer, new_hash: str, request: RequestFacts) -> None:
     """Set a new hash, end the other sessions, queue the notice. Raises 401 when it was changed meanwhile."""
     rpc(
         "change_password",
@@ -105,23 +117,23 @@ def change_password(customer: Row, new_hash: str, request: Request) -> None:
     )
 
 
-def record_wrong_password(customer_id: str, request: Request) -> None:
+def record_wrong_password(customer_id: str, request: RequestFacts) -> None:
     """Leave an audit row: a signed-in person did not know the password."""
     rpc("record_customer_event", p_customer_id=customer_id, p_name="wrong_password", p_request=request)
 
 
-def get_public_customer(customer_id: str) -> Row:
+def get_public_customer(customer_id: str) -> PublicCustomer:
     """What anybody may know of a customer. Raises ``NotFound``."""
     query = table("customers").select(PUBLIC_COLUMNS).eq("id", customer_id).is_("deleted_at", "null")
-    return _first(run(query.limit(1)), "Customer not found")
+    return one(query.limit(1), "Customer")
 
 
-def update_profile(customer_id: str, changes: Row, request: Request) -> Row:
+def update_profile(customer_id: str, changes: Changes, request: RequestFacts) -> Customer:
     """Set those of name, phone, avatar, address that ``changes`` has; the customer."""
     return customer_rpc(customer_id, "update_profile", p_customer_id=customer_id, p_changes=changes, p_request=request)
 
 
-def delete_customer(customer: Row, request: Request) -> None:
+def delete_customer(customer: SignedInCustomer, request: RequestFacts) -> None:
     """Erase the person; payments and audit rows stay. Raises 401 when the password was changed meanwhile."""
     rpc(
         "delete_customer",
@@ -131,24 +143,25 @@ def delete_customer(customer: Row, request: Request) -> None:
     )
 
 
-def list_bookings(customer_id: str, page: int, limit: int) -> Row:
-    """One page of the bookings, the latest travel date first: {total, bookings}."""
-    return customer_rpc(customer_id, "list_customer_bookings", p_customer_id=customer_id, p_page=page, p_limit=limit)
+def list_bookings(customer_id: str, query: Page) -> BookingsPage:
+    """One page of the bookings, the latest travel date first."""
+    page = {"p_page": query["page"], "p_limit": query["limit"]}
+    return customer_rpc(customer_id, "list_customer_bookings", p_customer_id=customer_id, **page)
 
 
-def get_booking(customer_id: str, booking_id: str) -> Row:
+def get_booking(customer_id: str, booking_id: str) -> OwnBooking:
     """One booking of the customer. Raises ``NotFound``."""
     query = customer_table(customer_id, "booking_summaries").select("*").eq("customer_id", customer_id)
-    return _first(run(query.eq("id", booking_id).limit(1)), "Booking not found")
+    return one(query.eq("id", booking_id).limit(1), "Booking")
 
 
-def list_addresses(customer_id: str) -> list[Row]:
+def list_addresses(customer_id: str) -> list[Address]:
     """The address book, the default first."""
     query = customer_table(customer_id, "customer_addresses").select(ADDRESS_COLUMNS).eq("customer_id", customer_id)
     return run(query.order("is_default", desc=True).order("created_at"))
 
 
-def save_address(customer_id: str, address_id: str | None, fields: Row, request: Request) -> Row:
+def save_address(customer_id: str, address_id: str | None, fields: Changes, request: RequestFacts) -> Address:
     """Add an address (no id) or change the given fields of one. Raises ``NotFound``, 409 ``address_limit``."""
     return customer_rpc(
         customer_id,
@@ -160,25 +173,25 @@ def save_address(customer_id: str, address_id: str | None, fields: Row, request:
     )
 
 
-def delete_address(customer_id: str, address_id: str, request: Request) -> None:
+def delete_address(customer_id: str, address_id: str, request: RequestFacts) -> None:
     """Delete an address. Raises ``NotFound``."""
     customer_rpc(customer_id, "delete_address", p_customer_id=customer_id, p_address_id=address_id, p_request=request)
 
 
-def get_preferences(customer_id: str) -> Row:
+def get_preferences(customer_id: str) -> Preferences:
     """All preferences. Raises ``NotFound`` for an account that has just gone."""
     query = customer_table(customer_id, "customer_preferences").select(PREFERENCE_COLUMNS)
-    return _first(run(query.eq("customer_id", customer_id).limit(1)), "Customer not found")
+    return one(query.eq("customer_id", customer_id).limit(1), "Customer")
 
 
-def update_preferences(customer_id: str, changes: Row, request: Request) -> Row:
+def update_preferences(customer_id: str, changes: Changes, request: RequestFacts) -> Preferences:
     """Set those preferences that ``changes`` has; all preferences."""
     return customer_rpc(
         customer_id, "update_preferences", p_customer_id=customer_id, p_changes=changes, p_request=request
     )
 
 
-def export_customer(customer_id: str, request: Request) -> Row:
+def export_customer(customer_id: str, request: RequestFacts) -> Row:
     """Everything held about the customer."""
     return rpc("export_customer", p_customer_id=customer_id, p_request=request)
 
@@ -186,16 +199,16 @@ def export_customer(customer_id: str, request: Request) -> Row:
 def find_customer(email: str) -> Row | None:
     """The customer with that address, for staff."""
     columns = "id,email,name,phone,status,verified_at,loyalty_points,total_bookings,total_spent,created_at"
-    rows = run(table("customers").select(columns).eq("email", email.lower()).limit(1))
+    rows: list[Row] = run(table("customers").select(columns).eq("email", email.lower()).limit(1))
     return rows[0] if rows else None
 
 
-def vouch_for_customer(email: str, actor: str) -> Row:
+def verify_by_hand(email: str, actor: str) -> Customer:
     """Mark the address as proven, on the word of staff. Raises ``NotFound``."""
     return rpc("vouch_for_customer", p_email=email, p_actor=actor)
 
 
-def set_customer_status(email: str, is_suspended: bool, actor: str) -> Row:
+def set_customer_status(email: str, is_suspended: bool, actor: str) -> Customer:
     """Suspend an account, which ends its sessions, or open it again. Raises ``NotFound``."""
     return rpc("set_customer_status", p_email=email, p_is_suspended=is_suspended, p_actor=actor)
 
@@ -203,9 +216,3 @@ def set_customer_status(email: str, is_suspended: bool, actor: str) -> Row:
 def clean_expired() -> int:
     """Sweep sessions, links and limits that are past their time; how many rows."""
     return rpc("clean_expired")
-
-
-def _first(rows: list[Row], missing: str) -> Row:
-    if not rows:
-        raise NotFound(missing)
-    return rows[0]

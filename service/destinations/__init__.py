@@ -1,7 +1,7 @@
 """Destinations: `/api/destinations`."""
 
-from service.content import Flag, Image, Line, Lines, Measure, Paragraphs, make_blueprint
-from service.fields import FormNumber, Schema
+from service.content import Image, Line, Lines, Measure, Paragraphs, make_blueprint
+from service.fields import Flag, FormNumber, Schema
 
 
 class DestinationSchema(Schema):

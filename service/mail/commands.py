@@ -9,17 +9,17 @@ from email.utils import make_msgid
 from pathlib import Path
 
 import click
-from flask import current_app
+from flask import Flask, current_app
 from flask.cli import with_appcontext
 
-from service.chores import run_chores
 from service.cli import CommandGroup
-from service.config import settings
+from service.config import config
 from service.mail import render, store
 from service.mail.errors import MailError
 from service.mail.message import Letter
 from service.mail.smtp import MailServer, send_batch
 from service.mail.worker import Worker
+from service.scheduled_jobs import run_jobs
 
 group = CommandGroup("mail", help="Templates, the mail server and the outbox.")
 
@@ -27,15 +27,15 @@ group = CommandGroup("mail", help="Templates, the mail server and the outbox.")
 @click.command("worker")
 @with_appcontext
 def worker_command() -> None:
-    """Send the mails of the outbox and run the periodic chores, until SIGTERM."""
-    app = current_app._get_current_object()
-    worker = Worker(app.extensions["settings"])
+    """Send the mails of the outbox and run the scheduled jobs, until SIGTERM."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    worker = Worker(app.extensions["config"])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, worker.stop)
-    chores = threading.Thread(target=run_chores, args=(app, worker.stopping), daemon=True)
-    chores.start()
+    jobs = threading.Thread(target=run_jobs, args=(app, worker.stopping), daemon=True)
+    jobs.start()
     worker.run()
-    chores.join(timeout=5)
+    jobs.join(timeout=5)
 
 
 @group.command("preview")
@@ -43,7 +43,7 @@ def worker_command() -> None:
 @click.option("--open", "is_opened", is_flag=True, help="Show the HTML in the browser.")
 def preview(name: str, is_opened: bool) -> None:
     """Show one mail with sample data."""
-    mail = render.render_sample(name, site_url=settings.frontend_url, brand=settings.smtp_from_name)
+    mail = render.render_sample(name, site_url=config.frontend_url, brand=config.smtp_from_name)
     click.echo(f"Subject: {mail.subject}\n\n{mail.text}")
     page = Path(tempfile.gettempdir()) / f"mail-{name}.html"
     page.write_text(mail.html, encoding="utf-8")
@@ -56,14 +56,14 @@ def preview(name: str, is_opened: bool) -> None:
 @click.option("--to", "recipients", multiple=True, metavar="ADDRESS", help="Send a test mail there; may be repeated.")
 def test_connection(recipients: tuple[str, ...]) -> None:
     """Say whether mail can be sent, and if not, what is wrong."""
-    server = MailServer(settings)
+    server = MailServer(config)
     try:
         smtp = server.connect()
     except MailError as error:
         raise click.ClickException(str(error)) from error
     encryption = smtp.sock.version() if isinstance(smtp.sock, ssl.SSLSocket) else "not encrypted"
-    login = f"logged in as {settings.smtp_user}" if settings.smtp_user else "without a login"
-    click.echo(f"{settings.smtp_host}:{settings.smtp_port} takes mail: {encryption}, {login}.")
+    login = f"logged in as {config.smtp_user}" if config.smtp_user else "without a login"
+    click.echo(f"{config.smtp_host}:{config.smtp_port} takes mail: {encryption}, {login}.")
     server.close()
     if recipients:
         _send_test_mails(recipients)
@@ -88,10 +88,10 @@ def retry(email_id: str | None, is_all: bool) -> None:
 
 def _send_test_mails(recipients: tuple[str, ...]) -> None:
     message = {"subject": "A test mail", "message": "This is a test. If you read it, mail arrives."}
-    content = render.render("staff-alert", message, site_url=settings.frontend_url, brand=settings.smtp_from_name)
+    content = render.render("staff-alert", message, site_url=config.frontend_url, brand=config.smtp_from_name)
     letters = [Letter(address, content, make_msgid()) for address in recipients]
     failures = 0
-    for letter, failure in send_batch(letters, settings):
+    for letter, failure in send_batch(letters, config):
         click.echo(f"{letter.recipient}: {failure or 'accepted'}")
         failures += failure is not None
     if failures:

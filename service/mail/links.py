@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from service.config import Settings
+from service.config import Config
 from service.credentials import new_token
 from service.database import rpc
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of link: the site's page, the SQL function that stores its token, and the setting of its lifetime."""
+    """One kind of link: the site's page, the SQL function that issues it, and the setting of its lifetime."""
 
     page: str
-    mint: str
+    issue: str
     ttl: str
 
 
@@ -25,16 +25,16 @@ LINKS = {
 }
 
 
-def make_link(template: str, email_id: str, settings: Settings) -> tuple[str, int] | None:
+def make_link(template: str, email_id: str, config: Config) -> tuple[str, int] | None:
     """The address for one mail of the outbox and its lifetime in seconds; None when the mail's purpose is gone.
 
     Only the SHA-256 of the token reaches the database. Asked twice for one mail, both links work until one is used.
     """
     kind = LINKS[template]
     token, token_hash = new_token()
-    ttl = getattr(settings, kind.ttl)
-    owner = rpc(kind.mint, p_email_id=email_id, p_token_hash=token_hash, p_ttl_seconds=ttl)
+    ttl = getattr(config, kind.ttl)
+    owner: dict[str, object] | None = rpc(kind.issue, p_email_id=email_id, p_token_hash=token_hash, p_ttl_seconds=ttl)
     if not owner:
         return None
     ids = {"customerId": owner["customer_id"]} if "customer_id" in owner else {"staffId": owner["staff_id"]}
-    return f"{settings.frontend_url}/{kind.page}?{urlencode({'token': token, **ids})}", ttl
+    return f"{config.frontend_url}/{kind.page}?{urlencode({'token': token, **ids})}", ttl

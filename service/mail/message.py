@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.charset import QP, Charset
 from email.utils import formataddr
+from typing import cast
 
 import idna
 from flask_mail import Message
 
-from service.config import Settings
+from service.config import Config
 from service.mail.errors import RefusedForGood, ServerTrouble
 from service.mail.render import Rendered
 
@@ -22,7 +23,7 @@ class Letter:
     message_id: str
 
 
-def compose(letter: Letter, settings: Settings) -> bytes:
+def compose(letter: Letter, config: Config) -> bytes:
     """The message in bytes for DATA: text and HTML, 7-bit, no line over 76 characters.
 
     Raises ``RefusedForGood`` when a header would hold a line break.
@@ -35,8 +36,8 @@ def compose(letter: Letter, settings: Settings) -> bytes:
         recipients=[recipient if recipient.isascii() else "recipient@invalid"],
         body=letter.content.text,
         html=letter.content.html,
-        sender=formataddr((" ".join(settings.smtp_from_name.split()), sender_address(settings))),
-        charset=charset,
+        sender=formataddr((" ".join(config.smtp_from_name.split()), sender_address(config))),
+        charset=cast(str, charset),  # which it hands on to the standard library
         # No out-of-office answers, please (RFC 3834 5).
         extra_headers={"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"},
     )
@@ -51,10 +52,10 @@ def compose(letter: Letter, settings: Settings) -> bytes:
     return parsed.as_bytes()
 
 
-def sender_address(settings: Settings) -> str:
+def sender_address(config: Config) -> str:
     """SMTP_FROM_EMAIL as servers take it. Raises ``ServerTrouble``: no mail is to die of a setting."""
     try:
-        sender = ascii_domain(settings.smtp_from_email or "")
+        sender = ascii_domain(config.smtp_from_email or "")
         sender.encode("ascii")
     except (RefusedForGood, UnicodeError) as error:
         raise ServerTrouble("SMTP_FROM_EMAIL is not an address that mail can be sent from.") from error

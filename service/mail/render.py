@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from css_inline import CSSInliner
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, UndefinedError, select_autoescape
 
-from service.config import Settings
-from service.mail import words
+from service.config import Config
+from service.mail import formatting
 from service.mail.links import LINKS
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "email_templates"
@@ -62,7 +62,7 @@ def render(
     context |= {key: fallback for key, fallback in FALLBACKS.items() if key in context and not context[key]}
     context |= {"brand": brand, "site_url": site_url, "site_name": urlsplit(site_url).netloc}
     if link:
-        context |= {"link": link, "valid_for": words.duration(valid_for or 0)}
+        context |= {"link": link, "valid_for": formatting.duration(valid_for or 0)}
     try:
         subject = " ".join(_fill(template, "subject.txt", context).split())
         text = _fill(template, "body.txt", context)
@@ -78,7 +78,7 @@ def render_sample(template: str, *, site_url: str = "https://travel.example", br
     url, valid_for = None, None
     if kind := LINKS.get(template):
         url = f"{site_url}/{kind.page}?token=S2hhcmR1bmcgTGEgaXMgNSwzNTkgbSBoaWdo&customerId=5f0e7c1a"
-        valid_for = getattr(Settings, kind.ttl)
+        valid_for = Config.model_fields[kind.ttl].default
     return render(template, data, site_url=site_url, brand=brand, link=url, valid_for=valid_for)
 
 
@@ -96,7 +96,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_present,
     )
-    env.filters |= {"money": words.money, "day": words.day, "moment": words.moment}
+    env.filters |= {"money": formatting.money, "day": formatting.day, "moment": formatting.moment}
     return env
 
 

@@ -9,7 +9,7 @@ import socket
 import ssl
 from collections.abc import Iterable
 
-from service.config import Settings
+from service.config import Config
 from service.mail.errors import MailError, RefusedForGood, RefusedForNow, ServerTrouble
 from service.mail.message import Letter, ascii_domain, compose, sender_address
 
@@ -22,8 +22,8 @@ LOGIN_CODES = (530, 534, 535, 538, 454)
 class MailServer:
     """A connection to the configured server, opened when needed and kept for many mails. Not for several threads."""
 
-    def __init__(self, settings: Settings, *, timeout: float = TIMEOUT) -> None:
-        self.settings, self.timeout = settings, timeout
+    def __init__(self, config: Config, *, timeout: float = TIMEOUT) -> None:
+        self.config, self.timeout = config, timeout
         self._smtp: smtplib.SMTP | None = None
 
     def __enter__(self) -> "MailServer":
@@ -37,14 +37,14 @@ class MailServer:
         recipient = ascii_domain(letter.recipient)
         is_reused = self._smtp is not None
         smtp = self._smtp or self.connect()
-        raw = compose(letter, self.settings)
+        raw = compose(letter, self.config)
         options = []
         if not recipient.isascii():
             if not smtp.has_extn("smtputf8"):
                 raise RefusedForGood("The mail server takes no letters beyond ASCII before the @.")
             options = ["SMTPUTF8", "BODY=8BITMIME"]
         try:
-            code, answer = smtp.mail(sender_address(self.settings), options)
+            code, answer = smtp.mail(sender_address(self.config), options)
             if is_reused and code == 421:
                 raise smtplib.SMTPServerDisconnected
         except OSError as error:  # smtplib's own errors are OSErrors as well
@@ -53,17 +53,17 @@ class MailServer:
                 return self.send(letter)
             raise RefusedForNow(_sentence("The mail server hung up", error)) from error
         try:
-            self._check(code, answer, "the sender", is_about_sender=True)
-            self._check(*smtp.rcpt(recipient), "the recipient")
-            self._check(*_data(smtp, raw), "the message")
+            self._check(smtp, (code, answer), "the sender", is_about_sender=True)
+            self._check(smtp, smtp.rcpt(recipient), "the recipient")
+            self._check(smtp, _data(smtp, raw), "the message")
         except OSError as error:
             self._abandon()
             raise RefusedForNow(_sentence("The mail server hung up on this mail", error)) from error
 
     def connect(self) -> smtplib.SMTP:
         """Open the connection, encrypted and logged in. Raises ``ServerTrouble``."""
-        host, port = self.settings.smtp_host, self.settings.smtp_port
-        if not host or not self.settings.smtp_from_email:
+        host, port = self.config.smtp_host, self.config.smtp_port
+        if not host or not self.config.smtp_from_email:
             raise ServerTrouble("Mail is not configured: set SMTP_HOST and SMTP_FROM_EMAIL.")
         try:
             self._smtp = self._open(host, port)
@@ -92,7 +92,9 @@ class MailServer:
         """Say goodbye. What was accepted stays accepted, whatever the server answers to that."""
         if self._smtp:
             try:
-                self._smtp.sock.settimeout(min(self.timeout, 2))
+                self._smtp.timeout = min(self.timeout, 2)
+                if self._smtp.sock:
+                    self._smtp.sock.settimeout(self._smtp.timeout)
                 self._smtp.quit()
             except OSError:
                 pass
@@ -101,7 +103,7 @@ class MailServer:
     def _open(self, host: str, port: int) -> smtplib.SMTP:
         context = ssl.create_default_context()
         # Not this machine's name, which says nothing outside and may take the resolver a while.
-        name = sender_address(self.settings).rpartition("@")[2]
+        name = sender_address(self.config).rpartition("@")[2]
         if port == IMPLICIT_TLS_PORT:
             return smtplib.SMTP_SSL(host, port, name, timeout=self.timeout, context=context)
         smtp = self._smtp = smtplib.SMTP(host, port, name, timeout=self.timeout)
@@ -112,16 +114,19 @@ class MailServer:
         return smtp
 
     def _login(self, smtp: smtplib.SMTP) -> None:
-        user, password = self.settings.smtp_user, self.settings.smtp_password
+        user, password = self.config.smtp_user, self.config.smtp_password
         smtp.ehlo_or_helo_if_needed()
         if not user:
             return
         if not isinstance(smtp.sock, ssl.SSLSocket) and not _is_loopback(smtp.sock):
-            raise self._trouble(f"{self.settings.smtp_host} offers no encryption, so it is not told SMTP_PASSWORD")
+            raise self._trouble(f"{self.config.smtp_host} offers no encryption, so it is not told SMTP_PASSWORD")
         smtp.login(user, password or "")
 
-    def _check(self, code: int, answer: bytes, about: str, *, is_about_sender: bool = False) -> None:
+    def _check(
+        self, smtp: smtplib.SMTP, answered: tuple[int, bytes], about: str, *, is_about_sender: bool = False
+    ) -> None:
         """Turn the answer to one command into an exception, the connection still fit for the next mail."""
+        code, answer = answered
         if code in (250, 251):
             return
         sentence = f"The mail server refuses {about}: {code} {answer.decode('utf-8', 'replace')}"
@@ -132,7 +137,7 @@ class MailServer:
             self._abandon()
             raise ServerTrouble(sentence)
         try:
-            self._smtp.rset()
+            smtp.rset()
         except OSError:
             self._abandon()
         # SMTP_FROM_EMAIL refused is a matter of settings, which can be mended; the mail is not at fault.
@@ -148,14 +153,14 @@ class MailServer:
         self._smtp = None
 
 
-def send_batch(letters: Iterable[Letter], settings: Settings) -> list[tuple[Letter, MailError | None]]:
+def send_batch(letters: Iterable[Letter], config: Config) -> list[tuple[Letter, MailError | None]]:
     """Send many mails over one connection; each with what went wrong, or None.
 
     One that fails does not stop the rest. When the server itself is in trouble, the rest is not tried and says so.
     """
     results: list[tuple[Letter, MailError | None]] = []
     trouble: ServerTrouble | None = None
-    with MailServer(settings) as server:
+    with MailServer(config) as server:
         for letter in letters:
             failure: MailError | None = trouble
             if not trouble:
@@ -169,16 +174,17 @@ def send_batch(letters: Iterable[Letter], settings: Settings) -> list[tuple[Lett
     return results
 
 
-def _is_loopback(connection: socket.socket) -> bool:
+def _is_loopback(connection: socket.socket | None) -> bool:
     """By the address that was reached, not by the name that was asked for."""
-    return ipaddress.ip_address(connection.getpeername()[0].partition("%")[0]).is_loopback
+    return connection is not None and ipaddress.ip_address(connection.getpeername()[0].partition("%")[0]).is_loopback
 
 
 def _data(smtp: smtplib.SMTP, raw: bytes) -> tuple[int, bytes]:
     try:
         return smtp.data(raw)
     except smtplib.SMTPDataError as error:
-        return error.smtp_code, error.smtp_error
+        answer = error.smtp_error
+        return error.smtp_code, answer.encode() if isinstance(answer, str) else answer
 
 
 def _sentence(problem: str, error: Exception | None) -> str:

@@ -1,21 +1,17 @@
-"""The outbox, through its SQL functions (supabase/migrations/20251026000101_add_email_worker.sql)."""
-
-from typing import Any
+"""Every PostgREST call about mail. All functions raise ``ServiceError``, also when the database is away."""
 
 from service.database import rpc
+from service.mail.shapes import ClaimedEmail, QueueStatus, UnsentLink
 
 LEASE = 180  # seconds; longer than the slowest mail: ten answers of the server at 10 seconds each
 
 
-def claim_email() -> dict[str, Any] | None:
-    """The mail that is due longest, held for ``LEASE`` seconds, or None.
-
-    {id, template, recipient, data, customer_id, attempts, claim, created_at}
-    """
+def claim_email() -> ClaimedEmail | None:
+    """The mail that is due longest, held for ``LEASE`` seconds, or None."""
     return rpc("claim_email", p_lease_seconds=LEASE)
 
 
-def finish_email(email: dict[str, Any], outcome: str, error: str | None = None) -> str | None:
+def finish_email(email: ClaimedEmail, outcome: str, error: str | None = None) -> str | None:
     """Say how a claimed mail went: sent, dropped, dead, retry or released. Returns its state, None if it was lost."""
     return rpc("finish_email", p_id=email["id"], p_claim=email["claim"], p_outcome=outcome, p_error=error)
 
@@ -30,8 +26,8 @@ def resume_queue() -> None:
     rpc("resume_email_queue")
 
 
-def list_unsent_links() -> list[dict[str, Any]]:
-    """The latest waiting mails that carry a link: {id, template, recipient}."""
+def list_unsent_links() -> list[UnsentLink]:
+    """The latest waiting mails that carry a link."""
     return rpc("list_unsent_links")
 
 
@@ -45,11 +41,11 @@ def purge_emails() -> int:
     return rpc("purge_emails")
 
 
-def queue_status() -> dict[str, Any]:
-    """{waiting, oldest_due_seconds, oldest_seconds, dead, paused_until, pause_reason, worker_seen_seconds}."""
+def queue_status() -> QueueStatus:
+    """How the queue stands."""
     return rpc("email_queue_status")
 
 
-def claim_chore(name: str, every_seconds: int) -> int:
-    """0: the chore is the caller's to run now; else the seconds until it is due."""
+def claim_job(name: str, every_seconds: int) -> int:
+    """0: the job is the caller's to run now; else the seconds until it is due."""
     return rpc("claim_chore", p_name=name, p_every_seconds=every_seconds)

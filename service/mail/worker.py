@@ -2,15 +2,15 @@
 
 import logging
 import threading
-from typing import Any
 
-from service.config import Settings
+from service.config import Config
 from service.errors import ServiceError
 from service.mail import store
 from service.mail.errors import RefusedForGood, RefusedForNow, ServerTrouble
 from service.mail.links import LINKS, make_link
-from service.mail.message import Letter
+from service.mail.message import Letter, sender_address
 from service.mail.render import Unwritable, render
+from service.mail.shapes import ClaimedEmail
 from service.mail.smtp import MailServer
 
 log = logging.getLogger(__name__)
@@ -22,15 +22,15 @@ MAX_DATABASE_WAIT = 30.0
 class Worker:
     """One worker of the queue. Several may run at once, here or elsewhere. Needs an application context."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, config: Config) -> None:
+        self.config = config
         self.stopping = threading.Event()
-        self.server = MailServer(settings)
+        self.server = MailServer(config)
         self._logged_links: set[str] = set()
 
     def run(self) -> None:
         """Work until ``stop()``; the mail under way then is still finished."""
-        if not self.settings.smtp_host:
+        if not self.config.smtp_host:
             log.warning("mail is not configured (SMTP_HOST): mails wait in the outbox")
         wait, has_resumed = POLL, False
         while not self.stopping.is_set():
@@ -54,8 +54,8 @@ class Worker:
 
     def step(self) -> bool:
         """Deal with one mail; False when none is due, sending is paused or mail is not configured."""
-        if not self.settings.smtp_host:
-            if not self.settings.is_production:
+        if not self.config.smtp_host:
+            if not self.config.is_production:
                 self.log_links()
             return False
         email = store.claim_email()
@@ -71,10 +71,10 @@ class Worker:
             if email["id"] in self._logged_links:
                 continue
             self._logged_links.add(email["id"])
-            if made := make_link(email["template"], email["id"], self.settings):
+            if made := make_link(email["template"], email["id"], self.config):
                 log.info("link of a waiting mail", extra={"to": email["recipient"], "link": made[0]})
 
-    def _attempt(self, email: dict[str, Any]) -> tuple[str, str | None]:
+    def _attempt(self, email: ClaimedEmail) -> tuple[str, str | None]:
         """Send a claimed mail: its outcome for ``store.finish_email`` and what went wrong."""
         try:
             letter = self._write(email)
@@ -99,25 +99,25 @@ class Worker:
             return "retry", repr(error)
         return "sent", None
 
-    def _write(self, email: dict[str, Any]) -> Letter | None:
+    def _write(self, email: ClaimedEmail) -> Letter | None:
         link, valid_for = None, None
         if email["template"] in LINKS:
-            made = make_link(email["template"], email["id"], self.settings)
+            made = make_link(email["template"], email["id"], self.config)
             if made is None:
                 return None
             link, valid_for = made
         content = render(
             email["template"],
             email["data"],
-            site_url=self.settings.frontend_url,
-            brand=self.settings.smtp_from_name,
+            site_url=self.config.frontend_url,
+            brand=self.config.smtp_from_name,
             link=link,
             valid_for=valid_for,
         )
-        domain = self.settings.smtp_from_email.rpartition("@")[2]
+        domain = sender_address(self.config).rpartition("@")[2]
         return Letter(email["recipient"], content, f"<{email['id']}@{domain}>")
 
-    def _finish(self, email: dict[str, Any], outcome: str, error: str | None) -> None:
+    def _finish(self, email: ClaimedEmail, outcome: str, error: str | None) -> None:
         """Note the outcome. While the database is away, try for as long as the mail is held: it may be sent already."""
         wait = 0.5
         while True:

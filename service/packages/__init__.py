@@ -1,7 +1,7 @@
 """Travel packages: `/api/packages`."""
 
-from service.content import Flag, Image, Line, Lines, Paragraphs, make_blueprint
-from service.fields import FormInteger, FormNumber, Schema
+from service.content import Image, Line, Lines, Paragraphs, make_blueprint
+from service.fields import Flag, FormInteger, FormNumber, Schema
 
 
 class PackageSchema(Schema):

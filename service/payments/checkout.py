@@ -7,16 +7,19 @@ the rare cases more: a customer's first payment makes the gateway's customer, an
 import hashlib
 import json
 import re
-from typing import Any
 
-from flask import g, request
+from flask import request
 
+from service.api import Answer
 from service.errors import BadInput, Conflict
 from service.guards import customer_optional
 from service.limits import limit
 from service.payments import blueprint, store
-from service.payments.gateway import GatewayError, Payment, Task, gateway
+from service.payments.gateway import GatewayError, Payment
+from service.payments.gateways import gateway
 from service.payments.schemas import CreatePaymentIntentSchema, PaymentIntentSchema
+from service.payments.shapes import PaymentRequest, PaymentTask
+from service.people import customer_or_guest
 
 
 @blueprint.post("/create-payment-intent")
@@ -24,16 +27,17 @@ from service.payments.schemas import CreatePaymentIntentSchema, PaymentIntentSch
 @limit("payment")
 @blueprint.arguments(CreatePaymentIntentSchema)
 @blueprint.response(200, PaymentIntentSchema)
-def create_payment_intent(data: dict[str, Any]) -> dict[str, Any]:
+def create_payment_intent(data: PaymentRequest) -> Answer:
     """Start the payment of a booking
 
     The amount is the booking's. The same unpaid booking asked again gives the same intent. An `Idempotency-Key` header
     holds for 24 hours.
     """
-    customer = g.customer or {}
-    email, name = data.get("email") or customer.get("email"), data.get("name") or customer.get("name")
-    task, payment = _start(data, customer.get("id"), email, name)
-    is_theirs = g.customer is not None and task["customer_id"] == customer["id"]
+    customer = customer_or_guest()
+    email = data.get("email") or (customer and customer["email"])
+    name = data.get("name") or (customer and customer["name"])
+    task, payment = _start(data, customer and customer["id"], email, name)
+    is_theirs = customer is not None and task["customer_id"] == customer["id"]
     return {
         "paymentIntentId": payment.id,
         "clientSecret": payment.client_secret,
@@ -47,7 +51,9 @@ def create_payment_intent(data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _start(data: dict[str, Any], customer_id: str | None, email: str | None, name: str | None) -> tuple[Task, Payment]:
+def _start(
+    data: PaymentRequest, customer_id: str | None, email: str | None, name: str | None
+) -> tuple[PaymentTask, Payment]:
     gateway()  # before anything is written: is there one at all?
     for _ in range(2):
         task = store.begin_payment(
@@ -61,14 +67,14 @@ def _start(data: dict[str, Any], customer_id: str | None, email: str | None, nam
         )
         for payment_id in task["cancel"]:
             _cancel(payment_id)
-        payment = _resume(task) if task["payment_id"] else _create(task)
+        payment = _resume(task, task["payment_id"]) if task["payment_id"] else _create(task)
         if payment.status != "canceled":
             return task, payment
         store.apply_facts(payment.facts)
     raise Conflict("The payment was canceled. Please try again.", code="payment_canceled")
 
 
-def _idempotency(data: dict[str, Any]) -> dict[str, str]:
+def _idempotency(data: PaymentRequest) -> dict[str, str]:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return {}
@@ -84,15 +90,15 @@ def _cancel(payment_id: str) -> None:
     _refuse_paid(payment)
 
 
-def _resume(task: Task) -> Payment:
-    payment = gateway().retrieve_payment(task["payment_id"])
+def _resume(task: PaymentTask, payment_id: str) -> Payment:
+    payment = gateway().retrieve_payment(payment_id)
     if payment.status == "succeeded" and task["status"] not in ("completed", "refunded"):
         store.apply_facts(payment.facts)  # faster than its event
         _refuse_paid(payment)
     return payment
 
 
-def _create(task: Task) -> Payment:
+def _create(task: PaymentTask) -> Payment:
     try:
         payment = gateway().create_payment(task)
     except GatewayError as error:

@@ -6,7 +6,8 @@ import click
 
 from service.cli import CommandGroup
 from service.payments import reconciliation
-from service.payments.gateway import PaymentsNotConfigured, gateway
+from service.payments.gateway import PaymentsNotConfigured
+from service.payments.gateways import gateway
 
 group = CommandGroup("payments", help="Make our books equal the gateway's.")
 

@@ -1,8 +1,6 @@
 """The port: what a payment gateway does for us, in our words. Statuses, SQL and views know only these.
 
-Events reach the database as dicts in the words of 20251026000012_add_gateway_event_functions.sql. Kinds:
-payment.succeeded, payment.processing, payment.failed, payment.canceled, charge.refunded, refund.changed,
-dispute.changed.
+The gateways behind it are in service/payments/gateways.
 """
 
 from collections.abc import Iterator
@@ -10,13 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from flask import current_app
-
-from service.config import settings
 from service.errors import ServiceError, Unavailable
-
-Event = dict[str, Any]
-Task = dict[str, Any]
+from service.payments.shapes import GatewayEvent, PaymentTask, RefundTask
 
 
 @dataclass(frozen=True)
@@ -29,13 +22,13 @@ class Payment:
     amount: int
     currency: str
     customer_id: str | None = None
-    facts: list[Event] = field(default_factory=list)
+    facts: list[GatewayEvent] = field(default_factory=list)
 
 
 class Gateway(Protocol):
     """One gateway. Every method may raise ``GatewayError``; times are UTC, amounts minor units."""
 
-    def create_payment(self, task: Task) -> Payment:
+    def create_payment(self, task: PaymentTask) -> Payment:
         """Make the payment of begin_payment()'s task, or find the one made under the same idempotency key."""
 
     def retrieve_payment(self, payment_id: str, *, with_refunds: bool = False) -> Payment: ...
@@ -43,16 +36,16 @@ class Gateway(Protocol):
     def cancel_payment(self, payment_id: str) -> Payment:
         """Cancel it where it is not paid yet; the payment as it is then."""
 
-    def refund_payment(self, task: Task) -> Event:
+    def refund_payment(self, task: RefundTask) -> GatewayEvent:
         """Make the refund of reserve_refund()'s task, or find the one made before; as a refund.changed event."""
 
-    def find_refund(self, task: Task) -> Event | None:
+    def find_refund(self, task: RefundTask) -> GatewayEvent | None:
         """The refund of a task where the gateway has it, without making one."""
 
     def verify_event(self, body: bytes, signature: str | None) -> str:
         """The text of an event that the gateway signed. Raises ``EventRefused``."""
 
-    def read_event(self, payload: str) -> Event | None:
+    def read_event(self, payload: str) -> GatewayEvent | None:
         """A verified event in our words; None for one that concerns nothing here. Raises ``EventRefused``."""
 
     def retrieve_event(self, event_id: str) -> str: ...
@@ -86,15 +79,3 @@ class EventRefused(ServiceError):
 class PaymentsNotConfigured(Unavailable):
     code = "payments_not_configured"
     message = "Online payment is not set up yet. Please contact us."
-
-
-def gateway() -> Gateway:
-    """The gateway of this process, made at first use: after gunicorn's fork. Raises ``PaymentsNotConfigured``."""
-    from service.payments.stripe import StripeGateway
-
-    if not settings.stripe_secret_key:
-        raise PaymentsNotConfigured(retry_after=3600)
-    known = current_app.extensions
-    if "payment_gateway" not in known:
-        known["payment_gateway"] = StripeGateway(settings)
-    return known["payment_gateway"]

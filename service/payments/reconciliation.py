@@ -3,16 +3,19 @@
 import json
 import logging
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import ParamSpec
 
-from service.config import settings
+from service.config import config
 from service.errors import ServiceError
 from service.payments import store
-from service.payments.gateway import Task, gateway
+from service.payments.gateways import gateway
 from service.payments.refunds import settle_refund
+from service.payments.shapes import RefundTask, UnsettledPayment
 
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
 
 ACTOR = "reconciliation"
 UNDELIVERED_SINCE = timedelta(days=3)  # as long as Stripe goes on sending
@@ -40,8 +43,8 @@ def reconcile() -> dict[str, int]:
 
 
 def reconcile_if_configured() -> dict[str, int] | None:
-    """The worker's chore, every 10 minutes; nothing where no gateway is set up."""
-    return reconcile() if settings.stripe_secret_key else None
+    """The worker's job, every 10 minutes; nothing where no gateway is set up."""
+    return reconcile() if config.stripe_secret_key else None
 
 
 def replay(payload: str) -> str:
@@ -55,17 +58,17 @@ def replay(payload: str) -> str:
     return verdict["verdict"]
 
 
-def _attempt(done: Counter[str], name: str, step: Any, *args: Any) -> None:
+def _attempt(done: Counter[str], name: str, step: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
     """One that fails does not keep the others from their turn."""
     try:
-        step(*args)
+        step(*args, **kwargs)
         done[name] += 1
     except ServiceError as error:
         done["errors"] += 1
         log.warning("reconciliation step failed", extra={"step": name, "cause": f"{error.code}: {error.message}"})
 
 
-def _check_payment(row: dict[str, Any]) -> None:
+def _check_payment(row: UnsettledPayment) -> None:
     """Ask how a payment stands; cancel it where another has taken its place."""
     if row["is_unwanted"]:
         payment = gateway().cancel_payment(row["payment_id"])
@@ -74,7 +77,7 @@ def _check_payment(row: dict[str, Any]) -> None:
     store.apply_facts(payment.facts, row["transaction_id"])
 
 
-def _check_refund(task: Task) -> None:
+def _check_refund(task: RefundTask) -> None:
     """Settle a refund that was reserved and never heard of again; ask how a pending one stands."""
     if task["gateway_refund_id"] is None:
         settle_refund({**task, "is_resumed": True})
@@ -84,7 +87,8 @@ def _check_refund(task: Task) -> None:
 
 def _fetch_events(done: Counter[str]) -> None:
     """What the gateway could not deliver, and everything of the last hour, oldest first."""
-    now, found = datetime.now(UTC), {}
+    now = datetime.now(UTC)
+    found: dict[str, str] = {}
     for since, is_undelivered in ((UNDELIVERED_SINCE, True), (ALL_SINCE, False)):
         found.update(gateway().list_events(now - since, is_undelivered=is_undelivered))
     unknown = set(store.list_unknown_events(list(found))) if found else set()

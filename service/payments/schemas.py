@@ -5,17 +5,18 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from service.fields import EmailAddress, Integer, PageSchema, PaginationSchema, RecordId, Schema, Text
+from service.fields import EmailAddress, Integer, RecordId, Schema, Text
+from service.pages import PageSchema, PaginationSchema
 
 STATUSES = ("pending", "processing", "completed", "failed", "refunded")
 GATEWAYS = ("stripe", "paypal", "razorpay", "manual")
 
 
-def currency(**kwargs: Any) -> fields.Field:
+def currency(**kwargs: Any) -> Text:
     return Text(validate=validate.Regexp(r"^[A-Za-z]{3}$", error="Must be a code of three letters."), max=3, **kwargs)
 
 
-class Moment(fields.Field):
+class Moment(fields.Field[datetime]):
     """A day or a moment in ISO 8601, UTC where no offset is given; as the end of a span a day means its end."""
 
     def __init__(self, *, is_end: bool = False, **kwargs: Any) -> None:

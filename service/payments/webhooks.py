@@ -1,15 +1,16 @@
 """What the gateway tells: signed, kept and put into effect by one request to the database, then acknowledged."""
 
 import logging
-from typing import Any
 
 from flask import request
 
 from service.errors import ServiceError
 from service.guards import public
 from service.payments import blueprint, store
-from service.payments.gateway import EventRefused, gateway
+from service.payments.gateway import EventRefused
+from service.payments.gateways import gateway
 from service.payments.schemas import ReceivedSchema
+from service.payments.shapes import GatewayEvent
 
 log = logging.getLogger(__name__)
 refused = 0  # webhooks without a good signature since this process started; nothing else is kept of them
@@ -40,7 +41,7 @@ def process_webhook() -> dict[str, bool]:
     return {"received": True}
 
 
-def _record(event: dict[str, Any], payload: str) -> None:
+def _record(event: GatewayEvent, payload: str) -> None:
     verdict = store.record_event(event, payload)
     note = {"event": event["id"], "type": event["type"], "verdict": verdict["verdict"]}
     if verdict["verdict"] == "failed":

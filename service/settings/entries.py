@@ -1,22 +1,22 @@
 """Settings are read by everybody, those with secrets by staff alone and masked; staff changes them."""
 
 import re
-from typing import Any
 
 from flask import g
 from marshmallow import INCLUDE, fields
 
-from service.api import DoneSchema
+from service.api import Answer, DoneSchema
 from service.errors import BadInput, NotFound
-from service.fields import Schema
+from service.fields import ChangeSchema, Schema
 from service.guards import staff_or_public, staff_required
 from service.permissions import allows
 from service.settings import blueprint, store
+from service.settings.shapes import Settings
 
 KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z", re.ASCII)
 
 
-class SettingsBodySchema(Schema):
+class SettingsBodySchema(ChangeSchema):
     """`{key: value, …}` for any number of settings, or `{"key": …, "value": …}` for one."""
 
     class Meta:
@@ -43,7 +43,7 @@ class SavedSettingSchema(DoneSchema):
 @blueprint.get("")
 @staff_or_public
 @blueprint.response(200)
-def list_settings() -> dict[str, Any]:
+def list_settings() -> Settings:
     """Read the settings
 
     As `{key: value}`. Those that hold a secret are for staff with settings_view, masked.
@@ -54,11 +54,11 @@ def list_settings() -> dict[str, Any]:
 @blueprint.get("/<key>")
 @staff_or_public
 @blueprint.response(200)
-def get_setting(key: str) -> dict[str, Any]:
+def get_setting(key: str) -> Settings:
     """Read one setting, as `{key: value}`"""
     found = store.read_settings(key, _sees_all()) if KEY.match(key) else None
     if not found:
-        raise NotFound("Setting not found")
+        raise NotFound.of("Setting")
     return found
 
 
@@ -66,7 +66,7 @@ def get_setting(key: str) -> dict[str, Any]:
 @staff_required("settings_edit")
 @blueprint.arguments(SettingsBodySchema)
 @blueprint.response(200, SavedSettingsSchema)
-def save_settings(body: dict[str, Any]) -> dict[str, Any]:
+def save_settings(body: Settings) -> Answer:
     """Save settings
 
     `{key: value, …}` for any number, `{"key": …, "value": …}` for one. A masked secret that is sent back keeps the
@@ -81,7 +81,7 @@ def save_settings(body: dict[str, Any]) -> dict[str, Any]:
 @staff_required("settings_edit")
 @blueprint.arguments(SettingBodySchema)
 @blueprint.response(200, SavedSettingSchema)
-def save_setting(body: dict[str, Any], key: str) -> dict[str, Any]:
+def save_setting(body: Settings, key: str) -> Answer:
     """Save one setting"""
     saved = _save({key: body["value"]})
     data = [{"key": key, "value": saved[key]}]
@@ -91,10 +91,10 @@ def save_setting(body: dict[str, Any], key: str) -> dict[str, Any]:
 @blueprint.delete("/<key>")
 @staff_required("settings_edit")
 @blueprint.response(200, DoneSchema)
-def delete_setting(key: str) -> dict[str, Any]:
+def delete_setting(key: str) -> Answer:
     """Delete one setting"""
     if not (KEY.match(key) and store.delete_setting(key)):
-        raise NotFound("Setting not found")
+        raise NotFound.of("Setting")
     return {"success": True, "message": "Setting deleted successfully"}
 
 
@@ -102,9 +102,7 @@ def _sees_all() -> bool:
     return g.staff is not None and allows(g.staff["role"], "settings_view")
 
 
-def _save(settings: dict[str, Any]) -> dict[str, Any]:
-    if not settings:
-        raise BadInput("No settings to save", code="nothing_to_update")
+def _save(settings: Settings) -> Settings:
     if not all(KEY.match(key) for key in settings):
         raise BadInput("A setting's key has letters, digits, _ . and - only.", code="validation_failed")
     return store.save_settings(settings)

@@ -1,16 +1,16 @@
 """The site's logo: a picture in Supabase Storage, its address among the general settings."""
 
 import uuid
-from typing import Any
 
 from flask import request
 from marshmallow import fields
 
-from service.api import DoneSchema
+from service.api import Answer, DoneSchema
 from service.errors import BadInput, ServiceError
 from service.guards import staff_required
 from service.settings import blueprint, storage, store
 from service.settings.entries import SettingRowSchema
+from service.settings.shapes import ChangedLogo
 
 MAX_BYTES = 5_000_000
 # By content, never by what the browser says: the first bytes, the ending, the type to serve it with.
@@ -40,7 +40,7 @@ class LogoSchema(DoneSchema):
         }
     }
 )
-def upload_logo() -> dict[str, Any]:
+def upload_logo() -> Answer:
     """Upload the logo
 
     A JPEG, PNG, GIF or WebP of at most 5 MB, as the part `logo` of a form. The other general settings stay.
@@ -57,14 +57,14 @@ def upload_logo() -> dict[str, Any]:
 @blueprint.delete("/logo")
 @staff_required("settings_edit")
 @blueprint.response(200, LogoSchema)
-def delete_logo() -> dict[str, Any]:
+def delete_logo() -> Answer:
     """Take the logo away; the other general settings stay"""
     changed = store.set_logo(None)
     storage.remove(changed["previous"])
     return {"success": True, "logoUrl": None, "message": "Logo deleted successfully", "data": _rows(changed)}
 
 
-def _rows(changed: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(changed: ChangedLogo) -> list[dict[str, object]]:
     return [{"key": "general_settings", "value": changed["settings"]}]
 
 

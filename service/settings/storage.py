@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 from storage3.exceptions import StorageApiError
+from storage3.types import FileOptions
 
 from service.database import client
 from service.errors import BadGateway, Unavailable
@@ -21,7 +21,7 @@ def upload(path: str, content: bytes, media_type: str) -> str:
 
     Raises ``BadGateway`` when Storage refuses it, ``Unavailable`` when Storage cannot be reached.
     """
-    options = {"content-type": media_type, "cache-control": A_YEAR}
+    options: FileOptions = {"content-type": media_type, "cache-control": A_YEAR}
     bucket = client().storage.from_(BUCKET)
 
     def send() -> None:
@@ -48,7 +48,7 @@ def remove(url: str | None) -> None:
         log.warning("an old logo stays in storage", extra={"path": path, "cause": repr(error)})
 
 
-def _translated(send: Callable[[], Any]) -> None:
+def _translated(send: Callable[[], object]) -> None:
     try:
         send()
     except StorageApiError as error:

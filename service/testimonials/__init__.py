@@ -1,11 +1,10 @@
 """What travellers say: `/api/testimonials`."""
 
-from typing import Any
-
 from marshmallow import validate
 
+from service.api import Answer
 from service.content import Content, Image, Line, Paragraphs, Rating, answer_schemas, make_blueprint
-from service.fields import Day, Schema
+from service.fields import Changes, Day, Schema
 from service.guards import staff_required
 
 STATUSES = ("published", "pending", "rejected")
@@ -25,9 +24,10 @@ class TestimonialSchema(Schema):
 blueprint = make_blueprint("testimonials", __name__, TestimonialSchema, noun="Testimonial")
 
 
-@blueprint.patch("/<row_id>/approve")
+@blueprint.patch("/<testimonial_id>/approve")
 @staff_required("testimonials_approve")
 @blueprint.response(200, answer_schemas(TestimonialSchema, "Testimonial")[1])
-def approve(row_id: str) -> dict[str, Any]:
+def approve(testimonial_id: str) -> Answer:
     """Publish one"""
-    return {"success": True, "data": Content("testimonials", "Testimonial").update(row_id, {"status": "published"})}
+    published: Changes = {"status": "published"}
+    return {"success": True, "data": Content("testimonials", "Testimonial").update(testimonial_id, published)}

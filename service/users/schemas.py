@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import fields, pre_load, validate
 
-from service.fields import EmailAddress, Integer, Schema, Text
+from service.fields import ChangeSchema, EmailAddress, Integer, Schema, Text
 from service.passwords import NewPassword
 from service.permissions import ROLES
 
@@ -29,7 +29,7 @@ class CreateUserSchema(Schema):
     status = Text(validate=status_check)
 
 
-class UpdateUserSchema(Schema):
+class UpdateUserSchema(ChangeSchema):
     name = Text(min=1, max=200)
     email = EmailAddress()
     phone = Text(max=50, allow_none=True)

@@ -1,12 +1,10 @@
 """Staff signs in and out: what is answered, what it leaves behind, and what it tells nobody."""
 
-import dataclasses
-
 import jwt
 import psycopg
 import pytest
 
-from service.config import settings
+from service.config import config
 from tests.client import Client
 from tests.factories import STAFF_PASSWORD, unique_email
 
@@ -80,8 +78,8 @@ def test_login_ignores_any_token(staff, api: Client):
 
 def test_login_renews_a_hash_of_lower_cost(staff, app, monkeypatch, db: psycopg.Connection):
     guide = staff("Guide")
-    costlier = dataclasses.replace(app.extensions["settings"], bcrypt_rounds=5)
-    monkeypatch.setitem(app.extensions, "settings", costlier)
+    costlier = app.extensions["config"].model_copy(update={"bcrypt_rounds": 5})
+    monkeypatch.setitem(app.extensions, "config", costlier)
     Client(app).post("/api/auth/login", {"email": guide.email, "password": STAFF_PASSWORD})
     (stored,) = db.execute("select password_hash from staff_credentials where staff_id = %s", [guide.id]).fetchone()
     assert stored.startswith("$2b$05$")
@@ -142,5 +140,5 @@ def test_a_token_of_another_session_or_person_is_refused(staff, app):
     one, two = staff("Guide"), staff("Guide")
     claims = jwt.decode(one.token, options={"verify_signature": False})
     with app.app_context():
-        forged = jwt.encode({**claims, "id": two.id}, settings.jwt_secret, "HS256")
+        forged = jwt.encode({**claims, "id": two.id}, config.jwt_secret, "HS256")
     Client(app, forged).get("/api/bookings", expect=401)

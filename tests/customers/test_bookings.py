@@ -73,5 +73,5 @@ def test_a_booking_of_another_is_as_good_as_none(customer, db, api, path):
     foreign = make_booking(db, customer_id=other.id)
     guest = make_booking(db, email=customer.email)
     for booking_id in (foreign, guest, "00000000-0000-4000-8000-000000000000", "17", "x", "99999999999999999999"):
-        assert customer.api.get(f"{path}/{booking_id}", expect=404)["code"] == "not_found"
+        assert customer.api.get(f"{path}/{booking_id}", expect=404)["code"] == "booking_not_found"
     assert customer.api.get(path)["bookings"] == []

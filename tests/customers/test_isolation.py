@@ -26,7 +26,7 @@ def test_customers_served_at_the_same_time_never_see_each_others_rows(api, db):
 
 def test_without_the_databases_secret_the_same_calls_go_as_the_service(client_with, customer, api, db):
     """A project with other signing keys: the second lock is off, the filters are not."""
-    plain = client_with(SUPABASE_JWT_SECRET=None, JWT_SECRET=api.app.extensions["settings"].jwt_secret)
+    plain = client_with(SUPABASE_JWT_SECRET=None, JWT_SECRET=api.app.extensions["config"].jwt_secret)
     me = plain.signed_in(customer.token)
     other = make_customer(api, db)
     theirs = other.api.post(f"/api/customers/{other.id}/addresses", HOME, expect=201)["address"]["id"]

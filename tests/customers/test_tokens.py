@@ -56,7 +56,7 @@ def test_anonymous_staff_and_strangers_are_refused(api, db, customer, staff, met
 
 
 def forgeries(app, customer) -> dict[str, str]:
-    settings = app.extensions["settings"]
+    settings = app.extensions["config"]
     secret = settings.jwt_secret
     claims = jwt.decode(customer.token, options={"verify_signature": False})
     header, payload, signature = customer.token.split(".")
@@ -114,7 +114,7 @@ def test_the_cookie_counts_without_a_header_and_only_from_our_own_pages(app, cus
     http.set_cookie("jklg_customer", customer.token)
     assert http.get("/api/customers/me").status_code == 200
     path = f"/api/customers/{customer.id}"
-    own = app.extensions["settings"].cors_origins[0]
+    own = app.extensions["config"].cors_origins[0]
     refused = ({}, {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"})
     for headers in refused:
         answer = http.put(path, json={"name": "Eve"}, headers=headers)

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from devstack.mailbox import Mailbox
-from service.config import Settings
+from service.config import Config
 from service.mail.worker import Worker
 
 
@@ -27,7 +27,7 @@ def quiet_outbox(db: psycopg.Connection, mailbox: Mailbox, app: Flask) -> Iterat
 
 
 @pytest.fixture
-def worker(settings_for: Callable[..., Settings]) -> Iterator[Worker]:
+def worker(settings_for: Callable[..., Config]) -> Iterator[Worker]:
     made = Worker(settings_for())
     made.server.timeout = 0.5
     yield made

@@ -9,12 +9,12 @@ from flask import Flask
 
 from devstack.mailbox import Mailbox
 from service import create_app
-from service.config import Settings
+from service.config import Config
 from tests.factories import unique_email
 
 
 @pytest.fixture
-def mail(settings_for: Callable[..., Settings]) -> Callable[..., Result]:
+def mail(settings_for: Callable[..., Config]) -> Callable[..., Result]:
     """Runs `flask mail ARGUMENTS…` with environment variables changed by keyword."""
 
     def run(*arguments: str, **changes: Any) -> Result:

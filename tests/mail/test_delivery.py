@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 
 from devstack.mailbox import Mailbox, mail_server
-from service.config import Settings
+from service.config import Config
 from service.mail import init_app, smtp
 from service.mail.errors import RefusedForGood, RefusedForNow, ServerTrouble
 from service.mail.message import Letter, compose
@@ -35,7 +35,7 @@ def mailbox(server: tuple[Mailbox, int]) -> Mailbox:
 
 
 @pytest.fixture
-def settings(server: tuple[Mailbox, int]) -> Settings:
+def settings(server: tuple[Mailbox, int]) -> Config:
     return make_settings(server[1])
 
 
@@ -47,17 +47,16 @@ def context() -> Iterator[None]:
         yield
 
 
-def make_settings(port: int, **more: object) -> Settings:
-    given = {"supabase_url": "", "supabase_key": "", "jwt_secret": "", "ip_limits": {}, "account_limits": {}}
+def make_settings(port: int, **more: object) -> Config:
     sender = {"smtp_from_email": "noreply@jklg.example", "smtp_from_name": 'Reisen, "JKLG" Ünited'}
-    return Settings(**given, smtp_host="127.0.0.1", smtp_port=port, **(sender | more))
+    return Config.model_construct(smtp_host="127.0.0.1", smtp_port=port, **(sender | more))
 
 
 def letter(recipient: str = "mara@example.com", **content: str) -> Letter:
     return Letter(recipient, dataclasses.replace(CONTENT, **content), "<the-one@jklg.example>")
 
 
-def test_a_mail_arrives_as_it_was_written(mailbox: Mailbox, settings: Settings) -> None:
+def test_a_mail_arrives_as_it_was_written(mailbox: Mailbox, settings: Config) -> None:
     with MailServer(settings) as server:
         server.send(letter())
     kept = mailbox.wait_for("mara@example.com")
@@ -72,7 +71,7 @@ def test_a_mail_arrives_as_it_was_written(mailbox: Mailbox, settings: Settings) 
     assert [(each.display_name, each.addr_spec) for each in sender] == [(settings.smtp_from_name, kept["from"])]
 
 
-def test_no_line_is_longer_than_servers_take(settings: Settings) -> None:
+def test_no_line_is_longer_than_servers_take(settings: Config) -> None:
     raw = compose(letter(text="x" * 5000, html="<p>" + "y" * 5000 + "</p>", subject="Ü" * 300), settings)
     assert max(len(line) for line in raw.split(b"\r\n")) <= 78
     assert raw.isascii()
@@ -80,7 +79,7 @@ def test_no_line_is_longer_than_servers_take(settings: Settings) -> None:
 
 @pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "body", "kept"])
 @pytest.mark.parametrize("deed", ["hang", "drop"])
-def test_a_connection_lost_on_the_way_is_for_now(mailbox: Mailbox, settings: Settings, stage: str, deed: str) -> None:
+def test_a_connection_lost_on_the_way_is_for_now(mailbox: Mailbox, settings: Config, stage: str, deed: str) -> None:
     mailbox.fault(stage, deed, times=1)
     server = MailServer(settings, timeout=0.2)
     with pytest.raises(RefusedForNow):
@@ -92,7 +91,7 @@ def test_a_connection_lost_on_the_way_is_for_now(mailbox: Mailbox, settings: Set
 
 @pytest.mark.parametrize("stage", ["connect", "ehlo"])
 @pytest.mark.parametrize("deed", ["hang", "drop"])
-def test_a_server_out_of_reach_is_no_mails_fault(mailbox: Mailbox, settings: Settings, stage: str, deed: str) -> None:
+def test_a_server_out_of_reach_is_no_mails_fault(mailbox: Mailbox, settings: Config, stage: str, deed: str) -> None:
     mailbox.fault(stage, deed)
     with pytest.raises(ServerTrouble):
         MailServer(settings, timeout=0.2).send(letter())
@@ -116,7 +115,7 @@ def test_a_server_out_of_reach_is_no_mails_fault(mailbox: Mailbox, settings: Set
     ],
 )
 def test_a_refusal_is_for_now_or_for_good(
-    mailbox: Mailbox, settings: Settings, stage: str, code: int, kind: type[Exception]
+    mailbox: Mailbox, settings: Config, stage: str, code: int, kind: type[Exception]
 ) -> None:
     mailbox.fault(stage, "refuse", code=code, times=1)
     server = MailServer(settings)
@@ -128,14 +127,14 @@ def test_a_refusal_is_for_now_or_for_good(
 
 
 @pytest.mark.parametrize("deed", ["refuse", "drop", "hang"])
-def test_a_failing_quit_is_no_failed_mail(mailbox: Mailbox, settings: Settings, deed: str) -> None:
+def test_a_failing_quit_is_no_failed_mail(mailbox: Mailbox, settings: Config, deed: str) -> None:
     mailbox.fault("quit", deed)
     with MailServer(settings, timeout=0.2) as server:
         server.send(letter())
     assert len(mailbox.messages()) == 1
 
 
-def test_a_batch_goes_over_one_connection_past_its_failures(mailbox: Mailbox, settings: Settings) -> None:
+def test_a_batch_goes_over_one_connection_past_its_failures(mailbox: Mailbox, settings: Config) -> None:
     mailbox.fault("rcpt", "refuse", code=550, to="bob@")
     before = mailbox.rules()["connections"]
     results = send_batch([letter(f"{name}@example.com") for name in ("ada", "bob", "cleo", "no address")], settings)
@@ -144,14 +143,14 @@ def test_a_batch_goes_over_one_connection_past_its_failures(mailbox: Mailbox, se
     assert mailbox.rules()["connections"] == before + 1
 
 
-def test_a_batch_tries_a_dead_server_once(settings: Settings) -> None:
-    dead = dataclasses.replace(settings, smtp_port=9)
+def test_a_batch_tries_a_dead_server_once(settings: Config) -> None:
+    dead = settings.model_copy(update={"smtp_port": 9})
     results = send_batch([letter(), letter()], dead)
     assert [type(failure) for _, failure in results] == [ServerTrouble, ServerTrouble]
     assert results[0][1] is results[1][1]
 
 
-def test_a_connection_that_the_server_had_enough_of_is_opened_again(mailbox: Mailbox, settings: Settings) -> None:
+def test_a_connection_that_the_server_had_enough_of_is_opened_again(mailbox: Mailbox, settings: Config) -> None:
     server = MailServer(settings)
     server.send(letter())
     mailbox.fault("mail", "refuse", code=421, times=1)
@@ -162,23 +161,23 @@ def test_a_connection_that_the_server_had_enough_of_is_opened_again(mailbox: Mai
     assert len({mail["connection"] for mail in mailbox.messages()}) == 3
 
 
-def test_a_login_that_is_refused_is_trouble(mailbox: Mailbox, settings: Settings) -> None:
+def test_a_login_that_is_refused_is_trouble(mailbox: Mailbox, settings: Config) -> None:
     mailbox.rule(user="jklg", password="right")
-    wrong = dataclasses.replace(settings, smtp_user="jklg", smtp_password="wrong")
+    wrong = settings.model_copy(update={"smtp_user": "jklg", "smtp_password": "wrong"})
     with pytest.raises(ServerTrouble, match="refuses SMTP_USER with SMTP_PASSWORD: 535"):
         MailServer(wrong).send(letter())
     with pytest.raises(ServerTrouble, match="530"):
         MailServer(settings).send(letter())
-    with MailServer(dataclasses.replace(wrong, smtp_password="right")) as server:
+    with MailServer(wrong.model_copy(update={"smtp_password": "right"})) as server:
         server.send(letter())
     assert [mail["login"] for mail in mailbox.messages()] == ["jklg"]
 
 
-def test_a_login_goes_nowhere_in_clear(mailbox: Mailbox, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_goes_nowhere_in_clear(mailbox: Mailbox, settings: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smtp, "_is_loopback", lambda _: False)
     before = mailbox.rules()["logins"]
     with pytest.raises(ServerTrouble, match="offers no encryption"):
-        MailServer(dataclasses.replace(settings, smtp_user="jklg", smtp_password="secret")).send(letter())
+        MailServer(settings.model_copy(update={"smtp_user": "jklg", "smtp_password": "secret"})).send(letter())
     assert mailbox.rules()["logins"] == before
 
 
@@ -206,16 +205,16 @@ def test_a_certificate_for_another_host_is_refused(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("sender", ["noreply", "no reply@jklg.example", "nöreply@jklg.example", None])
-def test_no_mail_dies_of_a_wrong_sender(mailbox: Mailbox, settings: Settings, sender: str | None) -> None:
+def test_no_mail_dies_of_a_wrong_sender(mailbox: Mailbox, settings: Config, sender: str | None) -> None:
     with pytest.raises(ServerTrouble, match="SMTP_FROM_EMAIL"):
-        MailServer(dataclasses.replace(settings, smtp_from_email=sender)).send(letter())
-    with MailServer(dataclasses.replace(settings, smtp_from_email="noreply@bücher.example")) as server:
+        MailServer(settings.model_copy(update={"smtp_from_email": sender})).send(letter())
+    with MailServer(settings.model_copy(update={"smtp_from_email": "noreply@bücher.example"})) as server:
         server.send(letter())
     assert mailbox.messages()[0]["from"] == "noreply@xn--bcher-kva.example"
 
 
 def test_plain_and_tls_mixed_up_is_said(
-    tmp_path: Path, settings: Settings, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, settings: Config, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(smtp, "IMPLICIT_TLS_PORT", settings.smtp_port)
     with pytest.raises(ServerTrouble, match="speaks TLS differently"):
@@ -223,13 +222,13 @@ def test_plain_and_tls_mixed_up_is_said(
 
 
 @pytest.mark.parametrize("recipient", ["mara@bücher.example", "mara@xn--bcher-kva.example"])
-def test_a_domain_beyond_ascii_works(mailbox: Mailbox, settings: Settings, recipient: str) -> None:
+def test_a_domain_beyond_ascii_works(mailbox: Mailbox, settings: Config, recipient: str) -> None:
     with MailServer(settings) as server:
         server.send(letter(recipient))
     assert mailbox.messages()[0]["to"] == ["mara@xn--bcher-kva.example"]
 
 
-def test_a_name_beyond_ascii_before_the_at_works_where_the_server_can(mailbox: Mailbox, settings: Settings) -> None:
+def test_a_name_beyond_ascii_before_the_at_works_where_the_server_can(mailbox: Mailbox, settings: Config) -> None:
     with MailServer(settings) as server:
         server.send(letter("mära@bücher.example"))
     kept = mailbox.wait_for("mära@xn--bcher-kva.example")
@@ -241,7 +240,7 @@ def test_a_name_beyond_ascii_before_the_at_works_where_the_server_can(mailbox: M
 
 
 @pytest.mark.parametrize("mark", ["\r\n", "\n", "\r", "\0", "\n "])
-def test_no_header_can_be_smuggled_in(mailbox: Mailbox, settings: Settings, mark: str) -> None:
+def test_no_header_can_be_smuggled_in(mailbox: Mailbox, settings: Config, mark: str) -> None:
     with MailServer(settings) as server:
         for smuggling in (
             letter(subject=f"Hello{mark}Bcc: eve@example.com"),

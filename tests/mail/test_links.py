@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from devstack.mailbox import Mailbox
-from service.config import Settings
+from service.config import Config
 from service.credentials import hash_token
 from service.mail.worker import Worker
 from tests.client import Client
@@ -37,7 +37,7 @@ def test_a_link_is_in_the_mail_and_only_its_hash_at_rest(
     drain(worker)
     (link, *_) = mailbox.links(mailbox.wait_for(email))
     base, token, customer_id = re.fullmatch(r"(.*)/verify-email\?token=([\w-]{43})&customerId=(.*)", link).groups()
-    assert (base, customer_id) == (worker.settings.frontend_url, made["customerId"])
+    assert (base, customer_id) == (worker.config.frontend_url, made["customerId"])
     stored = db.execute("select token_hash from email_verification_tokens where customer_id = %s", [customer_id])
     assert stored.fetchall() == [(hash_token(token),)]
     api.post("/api/customers/verify-email", {"customerId": customer_id, "token": token})
@@ -62,7 +62,7 @@ def test_links_of_a_mail_sent_twice_both_work_until_one_is_used(
 def test_without_smtp_mails_wait_and_a_development_machine_logs_the_link(
     api: Client,
     db: psycopg.Connection,
-    settings_for: Callable[..., Settings],
+    settings_for: Callable[..., Config],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from service.mail import render, words
+from service.mail import formatting, render
 from service.mail.links import LINKS
 
 PLACE = {"site_url": "https://travel.example", "brand": "JKLG Travel"}
@@ -144,21 +144,21 @@ def test_an_unknown_template_is_none() -> None:
     ],
 )
 def test_money_reads_as_people_write_it(amount: int, currency: str, shown: str) -> None:
-    assert words.money(amount, currency) == shown
+    assert formatting.money(amount, currency) == shown
 
 
 def test_money_has_the_decimals_that_the_database_counts_with(db: psycopg.Connection) -> None:
-    for code in {*words.ZERO_DECIMAL, *words.THREE_DECIMAL, "usd", "isk", "ugx", "huf", "twd"}:
+    for code in {*formatting.ZERO_DECIMAL, *formatting.THREE_DECIMAL, "usd", "isk", "ugx", "huf", "twd"}:
         (exponent,) = db.execute("select currency_exponent(%s)", [code]).fetchone()
-        assert len(words.money(1000, code).partition(".")[2]) == exponent, code
+        assert len(formatting.money(1000, code).partition(".")[2]) == exponent, code
 
 
 def test_dates_read_as_people_write_them() -> None:
-    assert words.day("2027-06-12") == "Saturday, 12 June 2027"
-    assert words.day("2027-06-02T23:30:00+00:00") == "Wednesday, 2 June 2027"
-    assert words.moment("2026-11-22T01:31:07.2+02:00") == "21 November 2026 at 23:31 UTC"
-    assert words.moment("2026-11-22T08:31:07") == "22 November 2026 at 08:31 UTC"
-    assert [words.duration(s) for s in (86400, 3600, 172800, 5400, 60, 90)] == [
+    assert formatting.day("2027-06-12") == "Saturday, 12 June 2027"
+    assert formatting.day("2027-06-02T23:30:00+00:00") == "Wednesday, 2 June 2027"
+    assert formatting.moment("2026-11-22T01:31:07.2+02:00") == "21 November 2026 at 23:31 UTC"
+    assert formatting.moment("2026-11-22T08:31:07") == "22 November 2026 at 08:31 UTC"
+    assert [formatting.duration(s) for s in (86400, 3600, 172800, 5400, 60, 90)] == [
         "24 hours",
         "1 hour",
         "2 days",

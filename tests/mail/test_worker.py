@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from devstack.mailbox import Mailbox, mail_server
-from service.config import Settings
+from service.config import Config
 from service.mail import store
 from service.mail.message import Letter
 from service.mail.worker import Worker
@@ -95,7 +95,7 @@ def test_a_mail_that_nobody_thought_of_keeps_no_other(
 
 
 def test_wrong_credentials_pause_the_queue_for_all(
-    db: psycopg.Connection, settings_for: Callable[..., Settings], worker: Worker, mailbox: Mailbox
+    db: psycopg.Connection, settings_for: Callable[..., Config], worker: Worker, mailbox: Mailbox
 ) -> None:
     mailbox.rule(user="jklg", password="right")
     queue(db, 3)
@@ -164,7 +164,7 @@ def test_hostile_names_reach_the_inbox_as_text(
 
 
 def test_an_outage_leaves_accounts_working_and_drains_afterwards(
-    api: Client, db: psycopg.Connection, settings_for: Callable[..., Settings], tmp_path: Path
+    api: Client, db: psycopg.Connection, settings_for: Callable[..., Config], tmp_path: Path
 ) -> None:
     with mail_server(tmp_path) as (_, port):
         pass  # and it is gone

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 from devstack.mailbox import Mailbox
-from service.config import Settings
+from service.config import Config
 from service.mail import store
 from service.mail.worker import POLL, Worker
 from tests.mail.outbox import drain, kill_and_drain, make_due, queue, row, share, start_worker, states, wait_until
@@ -90,7 +90,7 @@ def test_a_mail_that_kills_its_worker_each_time_is_given_up(db: psycopg.Connecti
 
 
 def test_workers_share_the_mails_without_a_double(
-    db: psycopg.Connection, app: Flask, settings_for: Callable[..., Settings], mailbox: Mailbox
+    db: psycopg.Connection, app: Flask, settings_for: Callable[..., Config], mailbox: Mailbox
 ) -> None:
     ids = queue(db, 60)
     workers = [Worker(settings_for()) for _ in range(3)]

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 from devstack.stripe import Control, signed
-from service.config import Settings
+from service.config import Config
 from tests.client import Client
 from tests.factories import make_booking
 from tools.stack import Stack
@@ -32,7 +32,7 @@ def stripe(stack: Stack) -> Iterator[Control]:
 class Hook:
     """Delivers events of the local Stripe to the application, signed."""
 
-    def __init__(self, api: Client, stripe: Control, settings: Settings) -> None:
+    def __init__(self, api: Client, stripe: Control, settings: Config) -> None:
         self.api, self.stripe, self.secret = api, stripe, settings.stripe_webhook_secrets[0]
 
     def send(self, event: dict[str, Any], expect: int = 200) -> Any:
@@ -55,7 +55,7 @@ class Hook:
 
 @pytest.fixture
 def hook(api: Client, stripe: Control, app: Flask) -> Hook:
-    return Hook(api, stripe, app.extensions["settings"])
+    return Hook(api, stripe, app.extensions["config"])
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import psycopg
 
 from devstack.stripe import Control, StripeRefused
 from service import create_app
-from service.config import Settings
+from service.config import Config
 from service.payments.reconciliation import reconcile
 from tests.client import Client
 from tests.factories import make_booking, make_staff
@@ -37,7 +37,7 @@ class Battlefield:
         self.stripe.outage("delay", method="POST", when="after", seconds=0.2)
         self.is_muted = False
         self.faults = 0  # calls that were answered by a 5xx or not at all
-        self.app = create_app(Settings.from_env())
+        self.app = create_app(Config.from_env())
         with self.database() as db:
             self.token = make_staff(Client(self.app), db).token
 

@@ -36,7 +36,7 @@ def test_without_any_webhook_the_states_are_right_after_one_run(api, staff, stri
     stripe.confirm(intents["processing"], "pm_usBankAccount_processing")
     stripe.refund(intents["refunded"])
     stripe.dispute(intents["disputed"])
-    key = {"Authorization": f"Bearer {api.app.extensions['settings'].stripe_secret_key}"}
+    key = {"Authorization": f"Bearer {api.app.extensions['config'].stripe_secret_key}"}
     stripe.http.post(f"/v1/payment_intents/{intents['canceled']}/cancel", headers=key)
     run()
     assert {name: ledger.booking(booking_id) for name, booking_id in bookings.items()} == {

@@ -196,7 +196,7 @@ def test_of_two_payments_the_one_too_many_goes_back_first(admin, api, paid, stri
     second = stripe.http.post(
         "/v1/payment_intents",
         data={"amount": 29999, "currency": "usd", "metadata[booking_id]": booking_id},
-        headers={"Authorization": f"Bearer {api.app.extensions['settings'].stripe_secret_key}"},
+        headers={"Authorization": f"Bearer {api.app.extensions['config'].stripe_secret_key}"},
     ).json()["id"]
     stripe.confirm(second)
     hook.deliver(second)

@@ -151,7 +151,7 @@ def test_fifty_copies_at_once_have_one_effect(app, api, stripe, hook, book, ledg
     intent = open_payment(api, booking_id)
     stripe.confirm(intent)
     (event,) = hook.events(intent, "payment_intent.succeeded")
-    hooks = [Hook(Client(app), stripe, app.extensions["settings"]) for _ in range(50)]
+    hooks = [Hook(Client(app), stripe, app.extensions["config"]) for _ in range(50)]
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(lambda one: one.send(event), hooks))
     assert answers == [{"received": True}] * 50
@@ -321,4 +321,4 @@ def test_a_dispute_is_noted_and_staff_is_told(stripe, paid, hook, db, ledger, st
 
 
 def _key(hook: Hook) -> dict[str, str]:
-    return {"Authorization": f"Bearer {hook.api.app.extensions['settings'].stripe_secret_key}"}
+    return {"Authorization": f"Bearer {hook.api.app.extensions['config'].stripe_secret_key}"}

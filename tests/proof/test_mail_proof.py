@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 
 from devstack.mailbox import Mailbox, mail_server
-from service.config import Settings
+from service.config import Config
 from service.mail.worker import Worker
 from tests.client import Client
 from tests.factories import PASSWORD, unique_email
@@ -29,7 +29,7 @@ def test_500_mails_survive_workers_killed_at_random(stack: Stack, db: psycopg.Co
 
 
 def test_two_workers_share_2000_mails_without_a_double(
-    app: Flask, db: psycopg.Connection, settings_for: Callable[..., Settings], mailbox: Mailbox
+    app: Flask, db: psycopg.Connection, settings_for: Callable[..., Config], mailbox: Mailbox
 ) -> None:
     ids = queue(db, 2000)
     started = time.monotonic()
@@ -41,7 +41,7 @@ def test_two_workers_share_2000_mails_without_a_double(
 
 
 def test_an_outage_does_not_slow_registration(
-    app: Flask, api: Client, db: psycopg.Connection, settings_for: Callable[..., Settings], tmp_path: Path
+    app: Flask, api: Client, db: psycopg.Connection, settings_for: Callable[..., Config], tmp_path: Path
 ) -> None:
     def register_many() -> float:
         """The median of 100 registrations, in milliseconds, while a worker is at work."""

@@ -72,7 +72,7 @@ def test_in_production_no_local_stripe_is_allowed(app_with, dist: Path):
     site = Client(app)
     site.get("/", headers=PAGE)
     policy = site.last.headers["Content-Security-Policy"]
-    assert app.extensions["settings"].stripe_api_base not in policy
+    assert app.extensions["config"].stripe_api_base not in policy
 
 
 def test_hashed_files_are_kept_for_ever_and_others_asked_for_again(site: Client):

@@ -4,29 +4,29 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from service.payments.turns import AT_ONCE, SLOW, Turns
+from service.payments.bulkhead import AT_ONCE, SLOW, Bulkhead
 
 
-def test_more_calls_than_turns_queue_while_the_gateway_is_quick():
-    turns, most = Turns(), []
+def test_more_calls_than_fit_queue_while_the_gateway_is_quick():
+    bulkhead, most = Bulkhead(), []
 
     def call(_: int) -> bool:
-        with turns.take() as is_mine:
-            most.append(len(turns.begun))
+        with bulkhead.enter() as is_through:
+            most.append(len(bulkhead.begun))
             time.sleep(0.01)
-            return is_mine
+            return is_through
 
     with ThreadPoolExecutor(50) as pool:
         assert all(pool.map(call, range(100)))
     assert max(most) <= AT_ONCE
-    assert turns.begun == {}
+    assert bulkhead.begun == {}
 
 
 def test_nobody_queues_for_a_slow_gateway():
-    turns, over = Turns(), threading.Event()
+    bulkhead, over = Bulkhead(), threading.Event()
 
     def call() -> None:
-        with turns.take():
+        with bulkhead.enter():
             over.wait(10)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -34,9 +34,9 @@ def test_nobody_queues_for_a_slow_gateway():
             pool.submit(call)
         time.sleep(SLOW + 0.1)
         started = time.monotonic()
-        with turns.take() as is_mine:
-            assert not is_mine
+        with bulkhead.enter() as is_through:
+            assert not is_through
         assert time.monotonic() - started < 1
         over.set()
-    with turns.take() as is_mine:
-        assert is_mine
+    with bulkhead.enter() as is_through:
+        assert is_through

@@ -183,7 +183,7 @@ def test_connections_are_kept_and_given_back(app_with):
         api.get("/rest/v1/packages")
         api.call("HEAD", "/rest/v1/packages")
         api.post("/rest/v1/nothing", {}, expect=404)
-    assert len(app.extensions["rest"]._idle) == 1
-    for _, connection in app.extensions["rest"]._idle:
-        connection.sock.shutdown(2)  # as when the other side closes it meanwhile
+    assert app.extensions["rest"].num_connections == 1
+    (kept,) = filter(None, app.extensions["rest"].pool.queue)
+    kept.sock.shutdown(2)  # as when the other side closes it meanwhile
     api.get("/rest/v1/packages")

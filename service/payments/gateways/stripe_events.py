@@ -5,7 +5,10 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from service.payments.gateway import Event, EventRefused
+from service.payments.gateway import EventRefused
+from service.payments.shapes import GatewayEvent
+
+StripeObject = dict[str, Any]
 
 # The events to subscribe to. Older accounts know charge.refund.updated, newer ones refund.updated: both say the same.
 KINDS = {
@@ -42,7 +45,7 @@ DECLINES = {
 }
 
 
-def read_event(payload: str, *, is_live: bool) -> Event | None:
+def read_event(payload: str, *, is_live: bool) -> GatewayEvent | None:
     """A signed text as an event; None for a type that concerns nothing here. Raises ``EventRefused``."""
     try:
         event = json.loads(payload)
@@ -59,9 +62,10 @@ def read_event(payload: str, *, is_live: bool) -> Event | None:
         raise EventRefused("This is not an event.") from error
 
 
-def payment_facts(intent: dict[str, Any], refunds: list[dict[str, Any]], asked_at: datetime) -> list[Event]:
+def payment_facts(intent: StripeObject, refunds: list[StripeObject], asked_at: datetime) -> list[GatewayEvent]:
     """What Stripe's answer about a payment says, as events that happened by ``asked_at``."""
-    status, facts = intent["status"], []
+    status = intent["status"]
+    facts: list[GatewayEvent] = []
     if status == "succeeded":
         charge = intent.get("latest_charge")
         created = charge["created"] if isinstance(charge, dict) else intent["created"]
@@ -73,25 +77,22 @@ def payment_facts(intent: dict[str, Any], refunds: list[dict[str, Any]], asked_a
         facts = [{**_describe("payment.processing", intent), "occurred_at": asked_at.isoformat()}]
     elif intent.get("last_payment_error"):
         facts = [{**_describe("payment.failed", intent), "occurred_at": asked_at.isoformat()}]
-    return [{**fact, "type": f"{fact['kind']}, as Stripe answered"} for fact in facts] + [
-        refund_event(refund) for refund in refunds
-    ]
+    return [_answered(fact) for fact in facts] + [refund_event(refund) for refund in refunds]
 
 
-def refund_event(refund: dict[str, Any]) -> Event:
+def refund_event(refund: StripeObject) -> GatewayEvent:
     """Stripe's answer about a refund as an event of now."""
-    kind = "refund.changed"
-    return {
-        **_describe(kind, refund),
-        "type": f"{kind}, as Stripe answered",
-        "occurred_at": datetime.now(UTC).isoformat(),
-    }
+    return _answered({**_describe("refund.changed", refund), "occurred_at": datetime.now(UTC).isoformat()})
 
 
-def _describe(kind: str, thing: dict[str, Any]) -> Event:
+def _answered(fact: GatewayEvent) -> GatewayEvent:
+    return {**fact, "type": f"{fact['kind']}, as Stripe answered"}
+
+
+def _describe(kind: str, thing: StripeObject) -> GatewayEvent:
     """What an intent, charge, refund or dispute says, by stable fields of the API alone."""
     metadata = thing.get("metadata") or {}
-    facts: Event = {
+    facts: GatewayEvent = {
         "gateway": "stripe",
         "kind": kind,
         "payment_id": _id(thing["id"] if thing["object"] == "payment_intent" else thing.get("payment_intent")),
@@ -99,13 +100,12 @@ def _describe(kind: str, thing: dict[str, Any]) -> Event:
         "metadata": {name: _match(r"[0-9a-f-]{1,36}", metadata.get(name)) for name in ("booking_id", "transaction_id")},
     }
     if kind == "payment.succeeded":
-        facts |= {"amount": int(thing.get("amount_received") or thing["amount"]), "payment_method": _method(thing)}
+        facts["amount"] = int(thing.get("amount_received") or thing["amount"])
+        facts["payment_method"] = _method(thing)
     elif kind == "charge.refunded":
-        facts |= {
-            "amount": int(thing["amount_captured"]),
-            "charge_refunded": int(thing["amount_refunded"]),
-            "payment_method": _match(r"[a-z_]{1,40}", (thing.get("payment_method_details") or {}).get("type")),
-        }
+        facts["amount"] = int(thing["amount_captured"])
+        facts["charge_refunded"] = int(thing["amount_refunded"])
+        facts["payment_method"] = _match(r"[a-z_]{1,40}", (thing.get("payment_method_details") or {}).get("type"))
     elif kind == "refund.changed":
         facts["refund"] = {
             "id": _id(thing["id"]),
@@ -119,18 +119,18 @@ def _describe(kind: str, thing: dict[str, Any]) -> Event:
         is_closed = status in ("won", "lost", "warning_closed")
         facts["dispute"] = {"status": status, "is_closed": is_closed, "amount": int(thing["amount"])}
     else:
-        facts |= {"amount": int(thing["amount"])}
+        facts["amount"] = int(thing["amount"])
         if kind == "payment.failed":
-            facts |= _failure(thing.get("last_payment_error") or {})
+            facts["failure_code"], facts["failure_reason"] = _failure(thing.get("last_payment_error") or {})
     return facts
 
 
-def _failure(error: dict[str, Any]) -> dict[str, str]:
+def _failure(error: StripeObject) -> tuple[str, str]:
     code = _match(r"[a-z0-9_]{1,64}", error.get("decline_code") or error.get("code")) or "declined"
-    return {"failure_code": code, "failure_reason": DECLINES.get(code, DECLINED)}
+    return code, DECLINES.get(code, DECLINED)
 
 
-def _method(intent: dict[str, Any]) -> str | None:
+def _method(intent: StripeObject) -> str | None:
     charge, types = intent.get("latest_charge"), intent.get("payment_method_types") or []
     if isinstance(charge, dict):
         types = [(charge.get("payment_method_details") or {}).get("type")]

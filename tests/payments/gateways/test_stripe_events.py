@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from service.payments.gateway import EventRefused
-from service.payments.stripe_events import KINDS, read_event
+from service.payments.gateways.stripe_events import KINDS, read_event
 
-FILES = Path(__file__).parent.parent / "stripe_events"
+FILES = Path(__file__).parents[2] / "stripe_events"
 METADATA = {
     "booking_id": "6d3f0a55-2f0b-4a43-9a52-5b8f2c1de001",
     "transaction_id": "0f4a8f5c-9f0e-4d2b-8f7e-1c2d3e4f5a6b",

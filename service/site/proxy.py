@@ -2,7 +2,7 @@
 
 The site's pages read and write tables with supabase-js. Built with this service's address as that of Supabase, they
 need no open tables: a visitor goes on as `anon`, and staff, known by the cookie, as the database role `staff`, whose
-policies read the permissions out of a short-lived token (20251027000002_add_staff_policies.sql).
+policies read the permissions out of a short-lived token.
 """
 
 import functools
@@ -10,19 +10,20 @@ import logging
 import re
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import cast
 from urllib.parse import quote, urlsplit
 
 import jwt
-from flask import Blueprint, Flask, Response, after_this_request, current_app, g, request
+import urllib3
+from flask import Blueprint, Flask, Response, current_app, g, request
+from urllib3.response import BaseHTTPResponse
 
-from service import permissions
-from service.config import settings
-from service.credentials import read_token
+from service import cookies, permissions
+from service.config import config
+from service.credentials import Claims, read_token
 from service.errors import NotFound, ServiceError, Unauthorized, Unavailable, answer_service_error
-from service.guards import COOKIES, clear_session_cookie, public, refuse_foreign_origin
+from service.guards import public
 from service.limits import limiter
-from service.upstream import CHUNK, Answer, Upstream, UpstreamError
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,11 @@ RETURNED = (
     *("Content-Type", "Content-Range", "Content-Location", "Content-Profile", "Content-Encoding", "Content-Length"),
     *("Location", "Preference-Applied", "Range-Unit", "Retry-After"),
 )
+TIMEOUT = urllib3.Timeout(connect=2, read=10)  # seconds, as service/database.py: above what a statement may take
+CONNECTIONS = 50  # kept open, of each process
+CHUNK = 65536
 TOKEN_TTL = 60  # seconds; one token serves the requests of half that time
+STRAY = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 UNTOUCHED = "%!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # all of ASCII that may stand in a line of HTTP
 
 blueprint = Blueprint("rest", __name__, url_prefix="/rest/v1")
@@ -41,24 +46,28 @@ blueprint = Blueprint("rest", __name__, url_prefix="/rest/v1")
 
 def init_app(app: Flask) -> None:
     """Connections of this process alone, beside those that the service itself uses."""
-    app.extensions["rest"] = Upstream(app.extensions["settings"].supabase_url)
+    url = app.extensions["config"].supabase_url
+    app.extensions["rest"] = urllib3.connection_from_url(url, maxsize=CONNECTIONS, timeout=TIMEOUT, retries=False)
     app.register_blueprint(blueprint)
 
 
 @blueprint.route("/<path:resource>", methods=["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"])
 @public
-def pass_on(resource: str) -> Response:
+def proxy(resource: str) -> Response:
     """Ask Supabase the same as the caller asked here, and answer what it answers, both without keeping the body."""
     if not RESOURCE.match(resource):
         raise NotFound()
     headers = {name: request.headers[name] for name in FORWARDED if name in request.headers}
     headers["apikey"], headers["Authorization"] = _credentials()
+    headers["User-Agent"] = urllib3.util.SKIP_HEADER
     headers["Accept-Encoding"] = "gzip" if "gzip" in request.headers.get("Accept-Encoding", "") else "identity"
     answer = _send(resource, headers)
     if answer.status == 401 and "staff_claims" in g:
-        _forget_staff()
+        cookies.clear_session_cookie("staff")
     returned = [(name, answer.headers[name]) for name in RETURNED if name in answer.headers]
-    return Response(answer, answer.status, returned, direct_passthrough=True)
+    response = Response(answer.stream(CHUNK, decode_content=False), answer.status, returned, direct_passthrough=True)
+    response.call_on_close(answer.close)
+    return response
 
 
 @blueprint.errorhandler(ServiceError)
@@ -70,9 +79,9 @@ def answer_error(error: ServiceError) -> Response:
 
 def _credentials() -> tuple[str, str]:
     """The headers apikey and Authorization with the caller's rights. Raises ``ServiceError``."""
-    if not settings.supabase_anon_key:
+    if not config.supabase_anon_key:
         raise Unavailable("/rest/v1 needs SUPABASE_ANON_KEY.", code="rest_not_configured")
-    key, secret = settings.supabase_anon_key, settings.supabase_jwt_secret
+    key, secret = config.supabase_anon_key, config.supabase_jwt_secret
     claims = _staff_claims()
     if claims and not secret:
         raise Unavailable("Staff pages need SUPABASE_JWT_SECRET.", code="staff_rest_not_configured")
@@ -85,30 +94,25 @@ def _credentials() -> tuple[str, str]:
     return key, f"Bearer {token}"
 
 
-def _staff_claims() -> dict[str, Any] | None:
+def _staff_claims() -> Claims | None:
     """What the cookie of staff says; None without one. A header's token is the site's key, never a person's.
 
     That the session lives is looked at by the database, with the request itself: staff_can() in the policies.
     """
-    cookie = request.cookies.get(COOKIES["staff"])
+    cookie = request.cookies.get(cookies.NAMES["staff"])
     if not cookie:
         return None
     try:
-        g.staff_claims = _read_cookie(cookie, settings.jwt_secret, _half_life())
+        claims = g.staff_claims = _read_cookie(cookie, config.jwt_secret, _half_life())
     except Unauthorized:
-        _forget_staff()
+        cookies.clear_session_cookie("staff")  # good for nothing: the next request is a visitor's, and the site works
         raise
-    refuse_foreign_origin()
-    return g.staff_claims
-
-
-def _forget_staff() -> None:
-    """Take back a cookie that is good for nothing: the next request is a visitor's, and the site works again."""
-    after_this_request(lambda response: clear_session_cookie(response, "staff"))
+    cookies.refuse_foreign_origin()
+    return claims
 
 
 @limiter.request_filter
-def is_passed_on() -> bool:
+def is_proxied() -> bool:
     """The database limits visitors here, so Flask-Limiter need not look for limits, which takes a tenth of the time."""
     return request.blueprint == blueprint.name
 
@@ -119,7 +123,7 @@ def _half_life() -> int:
 
 
 @functools.lru_cache(maxsize=1000)
-def _read_cookie(cookie: str, jwt_secret: str, half_life: int) -> dict[str, Any]:
+def _read_cookie(cookie: str, jwt_secret: str, half_life: int) -> Claims:
     """The claims of a cookie of staff, kept for a moment: a page makes many requests at once."""
     return read_token("staff", cookie)
 
@@ -127,7 +131,13 @@ def _read_cookie(cookie: str, jwt_secret: str, half_life: int) -> dict[str, Any]
 @functools.lru_cache(maxsize=1000)
 def _staff_token(secret: str, half_life: int, staff_id: int, email: str, session_id: str, role: str) -> str:
     allowed = sorted(permissions.ROLES.get(role, ()))
-    claims = {"role": "staff", "sub": str(staff_id), "email": email, "sid": session_id, "permissions": allowed}
+    claims: dict[str, object] = {
+        "role": "staff",
+        "sub": str(staff_id),
+        "email": email,
+        "sid": session_id,
+        "permissions": allowed,
+    }
     return _signed(claims, secret, half_life)
 
 
@@ -137,19 +147,24 @@ def _visitor_token(secret: str, half_life: int, address: str) -> str:
     return _signed({"role": "anon", "visitor": address}, secret, half_life)
 
 
-def _signed(claims: dict[str, Any], secret: str, half_life: int) -> str:
+def _signed(claims: dict[str, object], secret: str, half_life: int) -> str:
     issued = half_life * (TOKEN_TTL // 2)
     return jwt.encode({**claims, "iat": issued, "exp": issued + 2 * TOKEN_TTL}, secret, "HS256")
 
 
-def _send(resource: str, headers: dict[str, str]) -> Answer:
-    query = quote(request.query_string, safe=UNTOUCHED)
-    target = f"{urlsplit(settings.supabase_url).path.rstrip('/')}/rest/v1/{resource}{'?' if query else ''}{query}"
+def _send(resource: str, headers: dict[str, str]) -> BaseHTTPResponse:
+    query = quote(STRAY.sub(b"%25", request.query_string), safe=UNTOUCHED)
+    target = f"{urlsplit(config.supabase_url).path.rstrip('/')}/rest/v1/{resource}{'?' if query else ''}{query}"
+    body = _sent_body(headers)
     try:
-        return current_app.extensions["rest"].send(request.method, target, headers, _sent_body(headers))
-    except UpstreamError as error:
-        log.error("Supabase unreachable", extra={"cause": str(error)})
+        pool = cast(urllib3.HTTPConnectionPool, current_app.extensions["rest"])
+        answer = pool.urlopen(request.method, target, body, headers, redirect=False, preload_content=False)
+    except urllib3.exceptions.HTTPError as error:
+        log.error("Supabase unreachable", extra={"cause": repr(error)})
         raise Unavailable(code="database_unavailable") from error
+    if not answer.length_remaining and not answer.chunked:
+        answer.drain_conn()  # nothing will be read, as of HEAD: the connection is free again
+    return answer
 
 
 def _sent_body(headers: dict[str, str]) -> Iterator[bytes] | bytes | None:

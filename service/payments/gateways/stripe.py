@@ -12,10 +12,18 @@ from typing import Any
 import requests
 import stripe
 
-from service.config import Settings
-from service.payments.gateway import Event, EventRefused, GatewayError, Payment, PaymentsNotConfigured, Task
-from service.payments.stripe_events import DECLINED, KINDS, payment_facts, read_event, refund_event
-from service.payments.turns import AT_ONCE, Turns
+from service.config import Config
+from service.payments.bulkhead import AT_ONCE, Bulkhead
+from service.payments.gateway import EventRefused, GatewayError, Payment, PaymentsNotConfigured
+from service.payments.gateways.stripe_events import (
+    DECLINED,
+    KINDS,
+    StripeObject,
+    payment_facts,
+    read_event,
+    refund_event,
+)
+from service.payments.shapes import GatewayEvent, PaymentTask, RefundTask
 
 log = logging.getLogger(__name__)
 
@@ -36,20 +44,19 @@ CONFLICTS = {
 class StripeGateway:
     """A client with time-outs of its own: the SDK's default lets a request wait for minutes."""
 
-    def __init__(self, settings: Settings) -> None:
-        bases = {"base_addresses": {"api": settings.stripe_api_base}} if settings.stripe_api_base else {}
+    def __init__(self, config: Config) -> None:
         self.session = _session()
         self.client = stripe.StripeClient(
-            settings.stripe_secret_key or "",
+            config.stripe_secret_key or "",
             http_client=stripe.RequestsClient(timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), session=self.session),
             max_network_retries=RETRIES,
-            **bases,
+            base_addresses={"api": config.stripe_api_base} if config.stripe_api_base else None,
         )
-        self.turns = Turns()
-        self.secrets = settings.stripe_webhook_secrets
-        self.is_live = "_live_" in (settings.stripe_secret_key or "")
+        self.bulkhead = Bulkhead()
+        self.secrets = config.stripe_webhook_secrets
+        self.is_live = "_live_" in (config.stripe_secret_key or "")
 
-    def create_payment(self, task: Task) -> Payment:
+    def create_payment(self, task: PaymentTask) -> Payment:
         known = task["gateway_customer_id"]
         try:
             return self._create_payment(task, known or self._create_customer(task))
@@ -59,7 +66,7 @@ class StripeGateway:
             # Deleted in the dashboard, or made in the other mode (test or live).
             return self._create_payment(task, self._create_customer(task, instead_of=known))
 
-    def _create_payment(self, task: Task, customer_id: str | None) -> Payment:
+    def _create_payment(self, task: PaymentTask, customer_id: str | None) -> Payment:
         params: dict[str, Any] = {
             "amount": task["amount"],
             "currency": task["currency"],
@@ -74,13 +81,14 @@ class StripeGateway:
         create = self.client.v1.payment_intents.create
         return _payment(self._call(create, params=params, options={"idempotency_key": key}))
 
-    def _create_customer(self, task: Task, instead_of: str = "") -> str | None:
+    def _create_customer(self, task: PaymentTask, instead_of: str = "") -> str | None:
         """Stripe's customer for one of ours, made once; guests need none."""
         if not task["customer_id"]:
             return None
         params = {"metadata": {"customer_id": task["customer_id"]}}
         key = f"cus:{task['customer_id']}:{instead_of}"
-        return self._call(self.client.v1.customers.create, params=params, options={"idempotency_key": key}).id
+        customer = self._call(self.client.v1.customers.create, params=params, options={"idempotency_key": key})
+        return str(customer.id)
 
     def retrieve_payment(self, payment_id: str, *, with_refunds: bool = False) -> Payment:
         try:
@@ -102,7 +110,7 @@ class StripeGateway:
                 raise
             return self.retrieve_payment(payment_id)
 
-    def refund_payment(self, task: Task) -> Event:
+    def refund_payment(self, task: RefundTask) -> GatewayEvent:
         if task["is_resumed"] and (found := self.find_refund(task)):
             return found
         params: dict[str, Any] = {
@@ -116,7 +124,7 @@ class StripeGateway:
         refund = self._call(self.client.v1.refunds.create, params=params, options={"idempotency_key": key})
         return refund_event(refund.to_dict())
 
-    def find_refund(self, task: Task) -> Event | None:
+    def find_refund(self, task: RefundTask) -> GatewayEvent | None:
         for refund in self._refunds(task["payment_id"]):
             if (refund.get("metadata") or {}).get("refund_id") == task["refund_id"]:
                 return refund_event(refund)
@@ -138,7 +146,7 @@ class StripeGateway:
             raise EventRefused("The signature is too old.")
         return payload
 
-    def read_event(self, payload: str) -> Event | None:
+    def read_event(self, payload: str) -> GatewayEvent | None:
         return read_event(payload, is_live=self.is_live)
 
     def retrieve_event(self, event_id: str) -> str:
@@ -156,14 +164,14 @@ class StripeGateway:
                 return
             params["starting_after"] = page.data[-1].id
 
-    def _refunds(self, payment_id: str) -> list[dict[str, Any]]:
+    def _refunds(self, payment_id: str) -> list[StripeObject]:
         page = self._call(self.client.v1.refunds.list, params={"payment_intent": payment_id, "limit": 100})
         return [refund.to_dict() for refund in page.data]
 
     def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Ask Stripe. Raises ``GatewayError``."""
-        with self.turns.take() as is_our_turn:
-            if not is_our_turn:
+        with self.bulkhead.enter() as is_through:
+            if not is_through:
                 raise GatewayError(code="payment_gateway_busy", status=503, retry_after=5, is_final=True)
             try:
                 return method(*args, **kwargs)
@@ -180,7 +188,7 @@ def _session() -> requests.Session:
     return session
 
 
-def _payment(intent: Any, refunds: list[dict[str, Any]] | None = None) -> Payment:
+def _payment(intent: Any, refunds: list[StripeObject] | None = None) -> Payment:
     intent = intent if isinstance(intent, dict) else intent.to_dict()
     return Payment(
         id=intent["id"],
@@ -201,7 +209,7 @@ def _unknown_payment(payment_id: str) -> Payment:
 
 def _is_signed(payload: str, header: str, secret: str) -> bool:
     try:
-        return stripe.WebhookSignature.verify_header(payload, header, secret)
+        return bool(stripe.WebhookSignature.verify_header(payload, header, secret))
     except stripe.SignatureVerificationError:
         return False
 

@@ -1,4 +1,4 @@
-"""How many threads may wait for the gateway at once, so that webhooks and all else are answered while it is slow."""
+"""A bulkhead: so many threads may wait for the gateway at once, and the others answer webhooks and all else."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ PATIENCE = 5.0  # seconds to queue for one that is merely busy
 STEP = 0.1
 
 
-class Turns:
+class Bulkhead:
     """Lets so many calls through at a time."""
 
     def __init__(self) -> None:
@@ -19,13 +19,13 @@ class Turns:
         self.begun: dict[int, float] = {}  # by thread
 
     @contextmanager
-    def take(self) -> Iterator[bool]:
-        """Whether it is the caller's turn for the block; False where waiting is of no use."""
+    def enter(self) -> Iterator[bool]:
+        """Whether the caller is let through for the block; False where waiting is of no use."""
         until = time.monotonic() + PATIENCE
-        while not (is_mine := self.free.acquire(timeout=STEP)):
+        while not (is_through := self.free.acquire(timeout=STEP)):
             if self._is_slow() or time.monotonic() > until:
                 break
-        if not is_mine:
+        if not is_through:
             yield False
             return
         self.begun[threading.get_ident()] = time.monotonic()

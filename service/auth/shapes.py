@@ -1,0 +1,28 @@
+"""What travels between the views of staff's sign-in and the database, by its keys."""
+
+from typing import NotRequired, TypedDict
+
+from service.people import StaffMember
+
+
+class LoginAttempt(TypedDict):
+    """The account that somebody wants to log in to; None both where there is none that may."""
+
+    staff_id: int | None
+    password_hash: str | None
+
+
+class LoginOutcome(TypedDict):
+    """``verdict``: logged_in, with what follows, or why not."""
+
+    verdict: str
+    session_id: NotRequired[str]
+    staff: NotRequired[StaffMember]
+
+
+class Acceptance(TypedDict):
+    """The body by which somebody takes up an invitation."""
+
+    staff_id: int
+    token: str
+    password: str

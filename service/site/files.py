@@ -1,0 +1,91 @@
+"""The files of the built site (FRONTEND_DIST), served by WhiteNoise: none hidden, none outside, text compressed."""
+
+import functools
+import gzip
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import cast
+from wsgiref.headers import Headers
+
+from flask import Response, request
+from werkzeug.wsgi import wrap_file
+from whitenoise import WhiteNoise
+from whitenoise.responders import MissingFileError, StaticFile
+
+from service.config import Config
+from service.site.policy import policy_of
+
+# A build tool's names change with the content: index-BfX3kd92.js, main.1a2b3c4d.css.
+HASHED = re.compile(r"[-.](?=[\w-]*[0-9A-Z])[\w-]{8,}\.[a-z0-9]+\Z", re.ASCII)
+ENCODINGS = ("br", "gzip")
+COMPRESSIBLE = re.compile(r"text/|application/(json|javascript|manifest\+json|xml|wasm)|image/svg\+xml")
+
+
+class Files(WhiteNoise):
+    """Finds files by their addresses: in production those that were there at the start."""
+
+    def __init__(self, root: str, config: Config) -> None:
+        self.root, self.config = Path(root).resolve(), config
+        self.compressed = tempfile.mkdtemp(prefix="site-")
+        weakref.finalize(self, shutil.rmtree, self.compressed, ignore_errors=True)
+        super().__init__(None, str(self.root), allow_all_origins=False, autorefresh=not config.is_production)
+
+    def find(self, address: str) -> StaticFile | None:
+        """The file at an address, for ``serve``."""
+        found = self.find_file(address) if self.autorefresh else self.files.get(address)
+        return cast(StaticFile | None, found)
+
+    def add_file_to_dictionary(self, url: str, path: str, stat_cache: object = None) -> None:
+        try:
+            super().add_file_to_dictionary(url, path, stat_cache)
+        except MissingFileError:
+            pass  # one that get_static_file refuses
+
+    def get_static_file(self, path: str, url: str, stat_cache: object = None) -> StaticFile:
+        if any(part.startswith(".") and part != ".well-known" for part in url.split("/")):
+            raise MissingFileError(path)
+        found: StaticFile = super().get_static_file(path, url, stat_cache)
+        if not Path(path).resolve().is_relative_to(self.root):  # by a link
+            raise MissingFileError(path)
+        if len(found.alternatives) > 1 or not COMPRESSIBLE.match(self.media_types.get_type(path)):
+            return found
+        ((_, _, headers),) = found.alternatives
+        smaller = compress(path, os.stat(path).st_mtime_ns, self.compressed)
+        return StaticFile(path, headers, encodings={"gzip": smaller})
+
+    def add_mime_headers(self, headers: Headers, path: str, url: str) -> None:
+        media_type = self.media_types.get_type(path)
+        headers["Content-Type"] = f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
+        headers["X-Content-Type-Options"] = "nosniff"
+        if media_type == "text/html":
+            headers["Content-Security-Policy"] = policy_of(Path(path), self.config)
+            headers["Referrer-Policy"] = "strict-origin-when-cross-origin"
+
+    def add_cache_headers(self, headers: Headers, path: str, url: str) -> None:
+        headers["Cache-Control"] = "public, max-age=31536000, immutable" if HASHED.search(url) else "no-cache"
+
+
+@functools.lru_cache(maxsize=1000)
+def compress(path: str, changed_at: int, folder: str) -> str:
+    """The path of a file's compressed copy, named by the hash of what it holds; made where it is missing."""
+    content = Path(path).read_bytes()
+    copy = Path(folder, f"{hashlib.sha256(content).hexdigest()}.gz")
+    if not copy.exists():
+        copy.write_bytes(gzip.compress(content, mtime=0))
+    return str(copy)
+
+
+def serve(found: StaticFile) -> Response:
+    """A file as the caller can read it, or 304, or the part that was asked for."""
+    accepted = [encoding for encoding in ENCODINGS if request.accept_encodings.quality(encoding) > 0]
+    answer = found.get_response(request.method, {**request.environ, "HTTP_ACCEPT_ENCODING": ", ".join(accepted)})
+    body = wrap_file(request.environ, answer.file) if answer.file else None
+    response = Response(body, answer.status, answer.headers, direct_passthrough=True)
+    if "Content-Type" not in dict(answer.headers):  # Flask's own would go over that of the copy which a 304 confirms
+        del response.headers["Content-Type"]
+    return response
