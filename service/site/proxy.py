@@ -30,10 +30,10 @@ log = logging.getLogger(__name__)
 RESOURCE = re.compile(r"(rpc/)?[A-Za-z0-9_]{1,63}\Z", re.ASCII)
 # Nothing else of the caller's headers goes on: the key that the site was built with gives no rights here.
 FORWARDED = ("Accept", "Accept-Profile", "Content-Profile", "Content-Type", "Prefer", "Range", "Range-Unit")
-RETURNED = (
-    *("Content-Type", "Content-Range", "Content-Location", "Content-Profile", "Content-Encoding", "Content-Length"),
-    *("Location", "Preference-Applied", "Range-Unit", "Retry-After"),
-)
+RETURNED = {
+    *("content-type", "content-range", "content-location", "content-profile", "content-encoding", "content-length"),
+    *("location", "preference-applied", "range-unit", "retry-after"),
+}
 TIMEOUT = urllib3.Timeout(connect=2, read=10)  # seconds, as service/database.py: above what a statement may take
 CONNECTIONS = 50  # kept open, of each process
 CHUNK = 65536
@@ -56,15 +56,11 @@ def init_app(app: Flask) -> None:
 def proxy(resource: str) -> Response:
     """Ask Supabase the same as the caller asked here, and answer what it answers, both without keeping the body."""
     if not RESOURCE.match(resource):
-        raise NotFound()
-    headers = {name: request.headers[name] for name in FORWARDED if name in request.headers}
-    headers["apikey"], headers["Authorization"] = _credentials()
-    headers["User-Agent"] = urllib3.util.SKIP_HEADER
-    headers["Accept-Encoding"] = "gzip" if "gzip" in request.headers.get("Accept-Encoding", "") else "identity"
-    answer = _send(resource, headers)
+        raise NotFound
+    answer = _send(resource, _headers())
     if answer.status == 401 and "staff_claims" in g:
         cookies.clear_session_cookie("staff")
-    returned = [(name, answer.headers[name]) for name in RETURNED if name in answer.headers]
+    returned = [(name, value) for name, value in answer.headers.items() if name.lower() in RETURNED]
     response = Response(answer.stream(CHUNK, decode_content=False), answer.status, returned, direct_passthrough=True)
     response.call_on_close(answer.close)
     return response
@@ -75,6 +71,14 @@ def answer_error(error: ServiceError) -> Response:
     """In our shape, with the keys that supabase-js shows beside."""
     error.extra = {**error.extra, "message": error.message, "details": None, "hint": None}
     return answer_service_error(error)
+
+
+def _headers() -> dict[str, str]:
+    headers = {name: value for name in FORWARDED if (value := request.headers.get(name)) is not None}
+    headers["apikey"], headers["Authorization"] = _credentials()
+    headers["User-Agent"] = urllib3.util.SKIP_HEADER
+    headers["Accept-Encoding"] = "gzip" if "gzip" in request.headers.get("Accept-Encoding", "") else "identity"
+    return headers
 
 
 def _credentials() -> tuple[str, str]:

@@ -15,6 +15,7 @@ FOREIGN = (
     "<script async src='https://maps.example/js?x=1'></script><link rel=stylesheet href=https://css.example/a.css>"
 )
 INDEX = f"<!doctype html>{FOREIGN}<script>{INLINE}</script><script src='/assets/index-BfX3kd92.js'></script>"
+LONG = "body { color: #14635c }\n" * 200
 PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
@@ -30,6 +31,8 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "assets" / "index-BfX3kd92.js.gz").write_bytes(gzip.compress(b"console.log(1)" * 50, mtime=0))
     (root / "assets" / "index-BfX3kd92.js.br").write_bytes(b"brotli")
     (root / "assets" / "plain.css").write_text("body {}")
+    (root / "assets" / "long.css").write_text(LONG)
+    (root / "assets" / "photo.jpg").write_bytes(b"jpeg" * 500)
     (root / ".git" / "config").write_text("secret")
     (root / ".env").write_text("secret")
     (folder / "secret.txt").write_text("secret")
@@ -42,13 +45,19 @@ def site(app_with, dist: Path) -> Client:
     return Client(app_with(FRONTEND_DIST=str(dist), SUPABASE_URL="https://abc.supabase.example"))
 
 
-def test_the_start_page_and_unknown_pages_are_the_index(site: Client):
+@pytest.fixture(scope="module", params=["development", "production"])
+def either(app_with, dist: Path, request: pytest.FixtureRequest) -> Client:
+    """The site where files are looked for as they are asked for, and where they are as they were at the start."""
+    return Client(app_with(FRONTEND_DIST=str(dist), APP_ENV=request.param, BCRYPT_ROUNDS="10"))
+
+
+def test_the_start_page_and_unknown_pages_are_the_index(either: Client):
     for path in ("/", "/packages/7", "/verify-email?token=a&customerId=b", "/admin", "/index.html", "/blog/v1.2"):
-        assert site.get(path, headers=PAGE).decode() == INDEX, path
-        headers = site.last.headers
+        assert either.get(path, headers=PAGE).decode() == INDEX, path
+        headers = either.last.headers
         assert (headers["Content-Type"], headers["Cache-Control"]) == ("text/html; charset=utf-8", "no-cache")
-    assert site.get("/packages/7", headers={"Accept": "*/*"}).decode() == INDEX
-    assert site.call("HEAD", "/packages/7", headers=PAGE) == b""
+    assert either.get("/packages/7", headers={"Accept": "*/*"}).decode() == INDEX
+    assert either.call("HEAD", "/packages/7", headers=PAGE) == b""
 
 
 def test_the_policy_allows_the_site_supabase_and_stripe(site: Client):
@@ -75,16 +84,16 @@ def test_in_production_no_local_stripe_is_allowed(app_with, dist: Path):
     assert app.extensions["config"].stripe_api_base not in policy
 
 
-def test_hashed_files_are_kept_for_ever_and_others_asked_for_again(site: Client):
-    site.get("/assets/index-BfX3kd92.js")
-    headers = site.last.headers
+def test_hashed_files_are_kept_for_ever_and_others_asked_for_again(either: Client):
+    either.get("/assets/index-BfX3kd92.js")
+    headers = either.last.headers
     assert headers["Cache-Control"] == "public, max-age=31536000, immutable"
     assert headers["Content-Type"] == "text/javascript; charset=utf-8"
     assert headers["X-Content-Type-Options"] == "nosniff"
     for path in ("/assets/plain.css", "/robots.txt"):
-        site.get(path)
-        assert site.last.headers["Cache-Control"] == "no-cache"
-        site.get(path, headers={"If-None-Match": site.last.headers["ETag"]}, expect=304)
+        either.get(path)
+        assert either.last.headers["Cache-Control"] == "no-cache"
+        either.get(path, headers={"If-None-Match": either.last.headers["ETag"]}, expect=304)
 
 
 @pytest.mark.parametrize(
@@ -96,16 +105,48 @@ def test_hashed_files_are_kept_for_ever_and_others_asked_for_again(site: Client)
         ("", None, b"console.log(1)" * 50),
     ],
 )
-def test_compressed_siblings_are_served(accepted: str, encoding: str | None, content: bytes, site: Client):
-    body = site.get("/assets/index-BfX3kd92.js", headers={"Accept-Encoding": accepted})
-    headers = site.last.headers
+def test_compressed_siblings_are_served(accepted: str, encoding: str | None, content: bytes, either: Client):
+    body = either.get("/assets/index-BfX3kd92.js", headers={"Accept-Encoding": accepted})
+    headers = either.last.headers
     assert (headers.get("Content-Encoding"), headers["Vary"]) == (encoding, "Accept-Encoding")
     assert headers["Content-Type"] == "text/javascript; charset=utf-8"
     assert len(body) == len(content)
 
 
-def test_a_missing_file_is_no_page(site: Client):
-    body = site.get("/assets/old-Xk29dk3s.js", headers={"Accept": "*/*"}, expect=404)
+def test_text_without_a_compressed_sibling_is_compressed(either: Client):
+    body = either.get("/assets/long.css", headers={"Accept-Encoding": "br, gzip"})
+    headers = either.last.headers
+    assert (headers["Content-Encoding"], headers["Vary"], gzip.decompress(body).decode()) == (
+        "gzip",
+        "Accept-Encoding",
+        LONG,
+    )
+    assert int(headers["Content-Length"]) == len(body) < len(LONG) / 10
+    assert either.get("/assets/long.css", headers={"Accept-Encoding": "gzip;q=0"}).decode() == LONG
+    for path in ("/assets/photo.jpg", "/assets/plain.css"):  # smaller it would not get
+        either.get(path, headers={"Accept-Encoding": "gzip"})
+        assert "Content-Encoding" not in either.last.headers
+
+
+def test_a_changed_file_is_served_as_it_is_now_while_developing(site: Client, dist: Path):
+    changing = dist / "changing.txt"
+    for text in ("before " * 100, "after " * 300):
+        changing.write_text(text)
+        packed = site.get("/changing.txt", headers={"Accept-Encoding": "gzip"})
+        assert gzip.decompress(packed).decode() == text
+    changing.unlink()
+    site.get("/changing.txt", headers={"Accept": "*/*"}, expect=404)
+
+
+def test_a_part_of_a_file_and_its_type_after_304(either: Client):
+    assert either.get("/assets/long.css", headers={"Range": "bytes=0-3"}, expect=206) == b"body"
+    either.get("/assets/long.css")
+    either.get("/assets/long.css", headers={"If-None-Match": either.last.headers["ETag"]}, expect=304)
+    assert "Content-Type" not in either.last.headers
+
+
+def test_a_missing_file_is_no_page(either: Client):
+    body = either.get("/assets/old-Xk29dk3s.js", headers={"Accept": "*/*"}, expect=404)
     assert body["code"] == "not_found"
 
 
@@ -116,9 +157,9 @@ def test_a_missing_file_is_no_page(site: Client):
         *("/.env", "/.git/config", "/assets/..%5c..%5csecret.txt", "//etc/passwd", "/etc/passwd", "/robots.txt%00"),
     ],
 )
-def test_nothing_outside_the_folder_or_hidden_is_served(path: str, site: Client):
+def test_nothing_outside_the_folder_or_hidden_is_served(path: str, either: Client):
     for headers in (PAGE, {"Accept": "*/*"}):
-        answer = site.http.get(path, headers=headers, buffered=True)
+        answer = either.http.get(path, headers=headers, buffered=True)
         assert b"secret" not in answer.data and b"root:" not in answer.data
         assert answer.status_code == 404 or answer.data.decode() == INDEX
 
@@ -134,9 +175,9 @@ def test_the_api_keeps_its_own_answers(site: Client):
     assert site.get("/api/health")["status"] == "ok"
 
 
-def test_a_page_of_the_site_below_an_address_of_the_api(site: Client):
-    assert site.get("/customers/login", headers=PAGE).decode() == INDEX
-    assert site.get("/customers/login", headers={"Accept": "*/*"}, expect=404)["code"] == "not_found"
+def test_a_page_of_the_site_below_an_address_of_the_api(either: Client):
+    assert either.get("/customers/login", headers=PAGE).decode() == INDEX
+    assert either.get("/customers/login", headers={"Accept": "*/*"}, expect=404)["code"] == "not_found"
 
 
 def test_without_a_site_the_start_page_says_what_this_is(api: Client):
