@@ -93,7 +93,7 @@ class Config(BaseModel):
     )
     max_body_bytes: ClassVar[int] = 1_000_000
 
-    is_production: Annotated[bool, BeforeValidator(_is_production)] = Field(True, validation_alias="APP_ENV")
+    is_production: Annotated[bool, BeforeValidator(_is_production)] = Field(default=True, validation_alias="APP_ENV")
     supabase_url: str = Field(
         validation_alias=AliasChoices("SUPABASE_URL", "VITE_SUPABASE_URL"),
         description="the address of the Supabase project",
@@ -103,7 +103,8 @@ class Config(BaseModel):
         description="the key that bypasses row-level security, or SUPABASE_SECRET_KEY of the new kind",
     )
     supabase_anon_key: str | None = Field(
-        None, validation_alias=AliasChoices("SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEY", "VITE_SUPABASE_ANON_KEY")
+        default=None,
+        validation_alias=AliasChoices("SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEY", "VITE_SUPABASE_ANON_KEY"),
     )
     supabase_jwt_secret: str | None = None
     jwt_secret: str = Field(description="python3 -c 'import secrets; print(secrets.token_hex(32))' makes one")
@@ -122,7 +123,7 @@ class Config(BaseModel):
 
     stripe_secret_key: str | None = None
     stripe_publishable_key: str | None = None
-    stripe_webhook_secrets: CommaSeparated = Field((), validation_alias="STRIPE_WEBHOOK_SECRET")
+    stripe_webhook_secrets: CommaSeparated = Field(default=(), validation_alias="STRIPE_WEBHOOK_SECRET")
     stripe_api_base: str | None = None
     payment_currency: Annotated[str, StringConstraints(to_lower=True)] = "usd"
 
@@ -134,8 +135,8 @@ class Config(BaseModel):
     smtp_from_name: str = "JKLG Travel"
 
     ratelimit_storage_uri: str = "memory://"
-    ip_limits: dict[str, RateLimit] = Field(IP_LIMITS, validation_alias="ip_limits")
-    account_limits: dict[str, RateLimit] = Field(ACCOUNT_LIMITS, validation_alias="account_limits")
+    ip_limits: dict[str, RateLimit] = Field(default=IP_LIMITS, validation_alias="ip_limits")
+    account_limits: dict[str, RateLimit] = Field(default=ACCOUNT_LIMITS, validation_alias="account_limits")
 
     @classmethod
     def from_env(cls) -> "Config":

@@ -8,6 +8,7 @@ import bcrypt
 import psycopg
 
 from tests.client import Client
+from tests.sure import fetch_row
 
 PASSWORD = "correct horse 42 staple"
 STAFF_PASSWORD = "staff horse 42 staple"
@@ -51,11 +52,12 @@ def make_staff(api: Client, db: psycopg.Connection, role: str = "Admin") -> Staf
     """A member of staff with a session."""
     email = unique_email(role.lower())
     hashed = bcrypt.hashpw(STAFF_PASSWORD.encode(), bcrypt.gensalt(4)).decode()
-    (staff_id,) = db.execute(
+    (staff_id,) = fetch_row(
+        db,
         "with staff as (insert into admin_users (name, email, role) values (%s, %s, %s) returning id)"
         " insert into staff_credentials (staff_id, password_hash) select id, %s from staff returning staff_id",
         [f"{role} Person", email, role, hashed],
-    ).fetchone()
+    )
     token = api.post("/api/auth/login", {"email": email, "password": STAFF_PASSWORD})["token"]
     return Staff(staff_id, email, STAFF_PASSWORD, role, token, api.signed_in(token))
 
@@ -74,4 +76,4 @@ def make_booking(db: psycopg.Connection, **columns: Any) -> str:
     names = ", ".join(row)
     marks = ", ".join(["%s"] * len(row))
     query = f"insert into bookings ({names}) values ({marks}) returning id"
-    return str(db.execute(query, list(row.values())).fetchone()[0])
+    return str(fetch_row(db, query, list(row.values()))[0])

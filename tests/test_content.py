@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
+from tests.sure import fetch_row
+
 MISSING_UUID = "00000000-0000-4000-8000-000000000000"
 
 
@@ -138,9 +140,8 @@ def test_a_measure_may_be_a_number(staff):
 
 
 def test_approving_publishes(staff, db: psycopg.Connection):
-    row_id = db.execute(
-        "insert into testimonials (name, rating, message) values ('Ada', 5, 'Fine') returning id"
-    ).fetchone()[0]
+    made = "insert into testimonials (name, rating, message) values ('Ada', 5, 'Fine') returning id"
+    (row_id,) = fetch_row(db, made)
     body = staff("Manager").api.patch(f"/api/testimonials/{row_id}/approve")
     assert (body["success"], body["data"]["id"], body["data"]["status"]) == (True, row_id, "published")
     assert staff().api.patch("/api/testimonials/99999999/approve", expect=404)["code"] == "not_found"

@@ -70,7 +70,12 @@ def test_a_customers_token_reads_back():
 
 def forge(secret: str = SECRET, algorithm: str = "HS256", drop: str = "", headers=None, **changes) -> str:
     now = int(time.time())
-    claims = {"customerId": CUSTOMER[0], "email": CUSTOMER[1], "role": "customer", "sid": CUSTOMER[2]}
+    claims: dict[str, object] = {
+        "customerId": CUSTOMER[0],
+        "email": CUSTOMER[1],
+        "role": "customer",
+        "sid": CUSTOMER[2],
+    }
     claims |= {"iat": now, "exp": now + 600, "iss": "jklg-travel", "aud": "jklg-customer", **changes}
     claims.pop(drop, None)
     return jwt.encode(claims, secret, algorithm, headers)
@@ -78,7 +83,7 @@ def forge(secret: str = SECRET, algorithm: str = "HS256", drop: str = "", header
 
 NOW = int(time.time())
 FORGED = {
-    "none": lambda: forge(None, "none"),
+    "none": lambda: forge("", "none"),
     "wrong key": lambda: forge("another secret that is long enough"),
     "other algorithm": lambda: forge("a secret of the tests, long enough" * 2, "HS512"),
     "no exp": lambda: forge(drop="exp"),

@@ -61,7 +61,7 @@ def test_too_large_a_body_in_chunks_answers_413(lone: Client):
     chunked = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
     body = io.BytesIO(b" " * 1_000_001)
     answer = lone.http.post(LOGIN, input_stream=body, content_type="application/json", environ_overrides=chunked)
-    assert (answer.status_code, answer.json["code"]) == (413, "too_large")
+    assert (answer.status_code, answer.get_json()["code"]) == (413, "too_large")
 
 
 def test_bad_input_names_each_field(lone: Client):

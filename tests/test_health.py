@@ -5,6 +5,7 @@ import pytest
 from flask import Flask
 
 from tests.client import Client
+from tests.sure import fetch_row
 
 
 def test_health_needs_nothing(lone: Client):
@@ -26,7 +27,7 @@ def test_ready_when_everything_is_there(api: Client):
 
 
 def test_an_older_schema_is_not_ready(api: Client, db: psycopg.Connection):
-    (source,) = db.execute("select pg_get_functiondef('readiness()'::regprocedure)").fetchone()
+    (source,) = fetch_row(db, "select pg_get_functiondef('readiness()'::regprocedure)")
     try:
         db.execute(source.replace("20251028", "20251001"))
         assert "schema" in api.get("/api/ready", expect=503)["problems"]

@@ -1,6 +1,5 @@
 """Accounts of staff without an account to make them with: `flask staff create`, and the mailed link to a password."""
 
-import re
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
@@ -8,6 +7,7 @@ import pytest
 
 from tests.client import Client
 from tests.factories import unique_email
+from tests.sure import match
 
 PASSWORD = "a first horse 45 staple"
 
@@ -26,7 +26,7 @@ def invite(flask_command, deliver, mailbox, role: str = "Guide") -> tuple[str, d
     assert result.exit_code == 0, result.output
     deliver()
     letter = mailbox.wait_for(email, "")
-    link = urlsplit(re.search(r"https?://\S+/staff/set-password\?\S+", letter["text"])[0])
+    link = urlsplit(match(r"https?://\S+/staff/set-password\?\S+", letter["text"])[0])
     query = parse_qs(link.query)
     return email, {"staffId": int(query["staffId"][0]), "token": query["token"][0]}
 

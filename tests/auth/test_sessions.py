@@ -7,6 +7,7 @@ import pytest
 from service.config import config
 from tests.client import Client
 from tests.factories import STAFF_PASSWORD, unique_email
+from tests.sure import fetch_row
 
 REFUSED = {"error": "Invalid credentials", "code": "invalid_credentials"}
 
@@ -81,7 +82,7 @@ def test_login_renews_a_hash_of_lower_cost(staff, app, monkeypatch, db: psycopg.
     costlier = app.extensions["config"].model_copy(update={"bcrypt_rounds": 5})
     monkeypatch.setitem(app.extensions, "config", costlier)
     Client(app).post("/api/auth/login", {"email": guide.email, "password": STAFF_PASSWORD})
-    (stored,) = db.execute("select password_hash from staff_credentials where staff_id = %s", [guide.id]).fetchone()
+    (stored,) = fetch_row(db, "select password_hash from staff_credentials where staff_id = %s", [guide.id])
     assert stored.startswith("$2b$05$")
     Client(app).post("/api/auth/login", {"email": guide.email, "password": STAFF_PASSWORD})
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.client import Client
 from tests.factories import make_booking, unique_email
+from tests.sure import fetch_row
 
 PUBLIC = {
     *("id", "packageName", "destination", "startDate", "endDate", "totalPrice", "guests", "status"),
@@ -17,11 +18,12 @@ PUBLIC = {
 
 @pytest.fixture
 def package(db: psycopg.Connection) -> int:
-    row = db.execute(
+    (package_id,) = fetch_row(
+        db,
         "insert into packages (title, price, duration, destinations)"
-        " values ('Annapurna', 299.99, 4, '{Pokhara,Ghandruk}') returning id"
+        " values ('Annapurna', 299.99, 4, '{Pokhara,Ghandruk}') returning id",
     )
-    return row.fetchone()[0]
+    return package_id
 
 
 def order(package: object, **changes: object) -> dict:

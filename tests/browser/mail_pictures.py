@@ -4,7 +4,6 @@ On the left a light screen of 640 pixels, on the right a phone of 360 in dark mo
 """
 
 import html
-import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from service.mail import render
 from tests.browser import CHROMIUM
+from tests.sure import match
 
 PICTURES = Path(__file__).resolve().parent.parent.parent / "docs" / "mail"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
@@ -52,7 +52,7 @@ def take(chromium: str, name: str) -> None:
         page.write_text(PAGE.format(light=html.escape(mail), dark=html.escape(dark)), encoding="utf-8")
         browser = [chromium, *FLAGS, f"--user-data-dir={folder}/profile"]
         shown = subprocess.run([*browser, "--dump-dom", page.as_uri()], capture_output=True, text=True, check=True)
-        height = re.search(r'data-height="(\d+)"', shown.stdout)[1]
+        height = match(r'data-height="(\d+)"', shown.stdout)[1]
         picture = PICTURES / f"{name}.png"
         size = ["--window-size=1048," + height, f"--screenshot={picture}"]
         subprocess.run([*browser, *size, page.as_uri()], capture_output=True, check=True)

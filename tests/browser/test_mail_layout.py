@@ -2,15 +2,16 @@
 
 import html
 import json
-import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from service.mail import render
 from tests.browser import CHROMIUM, needs_chromium
 from tests.browser.mail_pictures import FLAGS
+from tests.sure import match
 
 LONG = "Donaudampfschifffahrtsgesellschaft" * 5
 PAGE = """<!doctype html><meta charset="utf-8">{frames}<script>onload = () => {{
@@ -27,7 +28,7 @@ def test_no_mail_is_wider_than_a_phone_whatever_it_says(tmp_path: Path, width: i
     for template in render.TEMPLATES:
         data = json.loads((render.FOLDER / template / "sample.json").read_text())
         long = data | {key: LONG for key in ("name", "package", "reason", "subject", "message", "role") if key in data}
-        place = {"site_url": "https://travel.example", "brand": "JKLG Travel"}
+        place: Any = {"site_url": "https://travel.example", "brand": "JKLG Travel"}
         mails += [
             render.render_sample(template).html,
             render.render(template, long, link="https://travel.example/" + LONG, valid_for=3600, **place).html,
@@ -37,6 +38,6 @@ def test_no_mail_is_wider_than_a_phone_whatever_it_says(tmp_path: Path, width: i
     )
     page = tmp_path / "page.html"
     page.write_text(PAGE.format(frames=frames), encoding="utf-8")
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path}/profile", "--dump-dom", page.as_uri()]
+    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={tmp_path}/profile", "--dump-dom", page.as_uri()]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    assert json.loads(re.search(r'data-widths="(\[[\d,]+\])"', shown)[1]) == [width] * len(mails)
+    assert json.loads(match(r'data-widths="(\[[\d,]+\])"', shown)[1]) == [width] * len(mails)

@@ -5,7 +5,6 @@ Skipped where there is no chromium (apt-get install chromium) or no supabase-js 
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import tarfile
@@ -23,6 +22,7 @@ from devstack.mailbox import Mailbox
 from devstack.stripe import Control
 from tests.browser import CHROMIUM, needs_chromium
 from tests.factories import PASSWORD, unique_email
+from tests.sure import match
 from tools.project import PROJECT, SEED
 from tools.stack import Stack
 
@@ -44,7 +44,9 @@ def supabase_js() -> bytes:
         if subprocess.run(command, cwd=folder, capture_output=True, timeout=60).returncode:
             pytest.skip("the npm registry cannot be reached for supabase-js")
     with tarfile.open(package) as archive:
-        return archive.extractfile("package/dist/umd/supabase.js").read()
+        script = archive.extractfile("package/dist/umd/supabase.js")
+        assert script
+        return script.read()
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ class Visitor:
         self.page = page
         self.address = address
         self.faults: list[str] = []
-        page.on("console", lambda message: message.type == "error" and self.faults.append(message.text))
+        page.on("console", lambda message: self.faults.extend([message.text] if message.type == "error" else []))
         page.on("pageerror", lambda error: self.faults.append(str(error)))
 
     def open(self, path: str) -> None:
@@ -130,7 +132,7 @@ def test_the_sites_own_calls(visitor: Visitor, stack: Stack, db: psycopg.Connect
     visitor.page.context.clear_cookies()
     with closing(Mailbox(stack.url("mailbox"))) as mailbox:
         letter = mailbox.wait_for(email, "")
-    link = urlsplit(re.search(r"https?://\S+/verify-email\?\S+", letter["text"])[0])
+    link = urlsplit(match(r"https?://\S+/verify-email\?\S+", letter["text"])[0])
     visitor.open(f"{link.path}?{link.query}")
     assert visitor.shown("done")["message"] == "Email verified successfully"
     visitor.open("/login")

@@ -13,6 +13,7 @@ from flask import Flask
 from service.credentials import new_token
 from tests.client import Client
 from tests.factories import PASSWORD, unique_email
+from tests.sure import fetch_row
 from tools.stack import Stack
 
 
@@ -22,9 +23,9 @@ def link(db: psycopg.Connection) -> Callable[..., dict[str, str]]:
 
     def mint(email: str, template: str = "email-verification", ttl: int = 3600) -> dict[str, str]:
         query = "select id from email_outbox where recipient = %s and template = %s order by created_at desc limit 1"
-        (email_id,) = db.execute(query, [email, template]).fetchone()
+        (email_id,) = fetch_row(db, query, [email, template])
         token, hashed = new_token()
-        (made,) = db.execute("select mint_email_token(%s, %s, %s)", [email_id, hashed, ttl]).fetchone()
+        (made,) = fetch_row(db, "select mint_email_token(%s, %s, %s)", [email_id, hashed, ttl])
         return {**({"customerId": made["customer_id"]} if made else {}), "token": token}
 
     return mint
@@ -78,12 +79,12 @@ def overlap(stack: Stack) -> Callable[..., tuple[Any, Any]]:
         def late() -> Any:
             with psycopg.connect(stack.postgres.uri(), autocommit=True) as connection:
                 try:
-                    return connection.execute(query, second).fetchone()[0]
+                    return fetch_row(connection, query, second)[0]
                 except psycopg.Error as error:
                     return error
 
         with psycopg.connect(stack.postgres.uri()) as connection, ThreadPoolExecutor(1) as threads:
-            answer = connection.execute(query, first).fetchone()[0]
+            answer = fetch_row(connection, query, first)[0]
             waiting = threads.submit(late)
             with pytest.raises(TimeoutError):
                 waiting.result(0.2)

@@ -68,7 +68,7 @@ def forgeries(app, customer) -> dict[str, str]:
         return jwt.encode(made, key, algorithm)
 
     return {
-        "no algorithm": jwt.encode(claims, None, "none"),
+        "no algorithm": jwt.encode(claims, "", "none"),
         "wrong key": signed("another secret of at least thirty-two bytes"),
         "the database's key": signed(settings.supabase_jwt_secret),
         "other algorithm": signed(algorithm="HS512"),

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from tests.factories import make_booking, unique_email
+from tests.sure import fetch_row
 from tools.stack import Stack
 
 READABLE = {
@@ -158,7 +159,7 @@ def test_nothing_but_the_list_can_be_read_or_written(anon: httpx.Client, db: psy
 
 @pytest.mark.parametrize("table", WRITABLE)
 def test_a_visitor_sets_only_the_columns_of_the_list(table: str, anon: httpx.Client, db: psycopg.Connection):
-    columns = dict(db.execute(RELATIONS).fetchall())[table]
+    columns = {name: columns for name, columns in db.execute(RELATIONS)}[table]
     allowed = {column for column in columns if not refused(anon.post(table, json={column: None}))}
     assert allowed == WRITABLE[table]
 
@@ -200,7 +201,7 @@ def test_a_booking_comes_back_with_the_amount_of_its_package(anon: httpx.Client,
     (row,) = answer.json()
     assert (row["amount"], row["status"], row["payment_status"]) == (120.5, "Pending", "Pending")
     assert (row["number_of_guests"], row["return_date"], row["customer_id"]) == (1, "2031-05-06", None)
-    stored = db.execute("select amount, payment_status from bookings where id = %s", [row["id"]]).fetchone()
+    stored = fetch_row(db, "select amount, payment_status from bookings where id = %s", [row["id"]])
     assert (float(stored[0]), stored[1]) == (120.5, "Pending")
     assert anon.get("bookings", params={"id": f"eq.{row['id']}"}).json() == []
 

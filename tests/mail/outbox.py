@@ -7,14 +7,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psycopg
 from flask import Flask
+from psycopg.rows import dict_row
 
 from devstack.mailbox import Mailbox
 from service.mail.worker import Worker
 from tests.factories import unique_email
+from tests.sure import fetch_row
 from tools.project import PROJECT
 from tools.stack import Stack
 
@@ -25,22 +28,13 @@ def queue(db: psycopg.Connection, count: int = 1, *, template: str = "staff-aler
     """Queue mails to as many addresses; their ids."""
     columns = {"p_template": template, "p_data": json.dumps(ALERT), **more}
     call = ", ".join(f"{name} => %({name})s" for name in columns)
-    return [
-        str(
-            db.execute(
-                f"select queue_email(p_recipient => %(to)s, {call})", columns | {"to": unique_email()}
-            ).fetchone()[0]
-        )
-        for _ in range(count)
-    ]
+    query = f"select queue_email(p_recipient => %(to)s, {call})"
+    return [str(fetch_row(db, query, columns | {"to": unique_email()})[0]) for _ in range(count)]
 
 
 def row(db: psycopg.Connection, email_id: str) -> dict[str, Any]:
-    cursor = db.execute(
-        "select *, extract(epoch from next_attempt_at - now())::float as wait from email_outbox where id = %s",
-        [email_id],
-    )
-    return dict(zip((column.name for column in cursor.description), cursor.fetchone(), strict=True))
+    query = "select *, extract(epoch from next_attempt_at - now())::float as wait from email_outbox where id = %s"
+    return db.cursor(row_factory=dict_row).execute(query, [email_id]).fetchall()[0]
 
 
 def states(db: psycopg.Connection) -> dict[str, int]:
@@ -87,7 +81,7 @@ def kill_and_drain(stack: Stack, db: psycopg.Connection, mailbox: Mailbox, *, ma
     for number in range(kills):
         with start_worker(stack, "tests.mail.sender") as process:
             share = mails * (number + 1) // (kills + 1)
-            wait_until(lambda share=share: len(mailbox.messages()) >= share, seconds=60)
+            wait_until(partial(_has_come, mailbox, share), seconds=60)
             process.kill()
         assert states(db).get("sent", 0) < mails
         make_due(db)
@@ -97,6 +91,10 @@ def kill_and_drain(stack: Stack, db: psycopg.Connection, mailbox: Mailbox, *, ma
     copies = [mail["message_id"] for mail in mailbox.messages()]
     assert set(copies) == {f"<{each}@jklg.example>" for each in ids}
     return len(copies) - mails
+
+
+def _has_come(mailbox: Mailbox, count: int) -> bool:
+    return len(mailbox.messages()) >= count
 
 
 def wait_until(is_so: Callable[[], Any], seconds: float = 15) -> None:

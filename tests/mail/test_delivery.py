@@ -6,6 +6,7 @@ import smtplib
 from collections.abc import Iterator
 from email import policy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -48,7 +49,7 @@ def context() -> Iterator[None]:
 
 
 def make_settings(port: int, **more: object) -> Config:
-    sender = {"smtp_from_email": "noreply@jklg.example", "smtp_from_name": 'Reisen, "JKLG" Ünited'}
+    sender: dict[str, Any] = {"smtp_from_email": "noreply@jklg.example", "smtp_from_name": 'Reisen, "JKLG" Ünited'}
     return Config.model_construct(smtp_host="127.0.0.1", smtp_port=port, **(sender | more))
 
 

@@ -8,13 +8,14 @@ from service.mail.worker import Worker
 from tests.client import Client
 from tests.factories import make_staff
 from tests.mail.outbox import drain, queue, row, states
+from tests.sure import fetch_row
 
 pytestmark = pytest.mark.usefixtures("quiet_outbox")
 
 
 def test_an_address_that_is_none_undoes_nothing(db: psycopg.Connection) -> None:
     for address in (None, "", "nobody", "a@b,c", "a@b\r\nBcc: c@d", "<a@b>", "a b@c", "x" * 250 + "@b.cd"):
-        (email_id,) = db.execute("select queue_email('staff-alert', %s, '{}')", [address]).fetchone()
+        (email_id,) = fetch_row(db, "select queue_email('staff-alert', %s, '{}')", [address])
         assert row(db, str(email_id))["state"] == "dead"
 
 

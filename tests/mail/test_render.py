@@ -3,14 +3,16 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from service.mail import formatting, render
 from service.mail.links import LINKS
+from tests.sure import fetch_row
 
-PLACE = {"site_url": "https://travel.example", "brand": "JKLG Travel"}
+PLACE: dict[str, Any] = {"site_url": "https://travel.example", "brand": "JKLG Travel"}
 MIGRATIONS = Path(__file__).resolve().parent.parent.parent / "supabase" / "migrations"
 HOSTILE = '<a href=https://evil>x</a>\r\nBcc: eve@example.com\u202e & "co"'
 SHOWN = '<a href=https://evil>x</a> Bcc: eve@example.com & "co"'
@@ -149,7 +151,7 @@ def test_money_reads_as_people_write_it(amount: int, currency: str, shown: str) 
 
 def test_money_has_the_decimals_that_the_database_counts_with(db: psycopg.Connection) -> None:
     for code in {*formatting.ZERO_DECIMAL, *formatting.THREE_DECIMAL, "usd", "isk", "ugx", "huf", "twd"}:
-        (exponent,) = db.execute("select currency_exponent(%s)", [code]).fetchone()
+        (exponent,) = fetch_row(db, "select currency_exponent(%s)", [code])
         assert len(formatting.money(1000, code).partition(".")[2]) == exponent, code
 
 

@@ -9,6 +9,7 @@ from flask import Flask
 from devstack.mailbox import Mailbox
 from tests.client import Client
 from tests.factories import PASSWORD, unique_email
+from tests.sure import match
 
 VALUE = re.compile(r"[\w.+/=$-]{12,}")
 
@@ -32,7 +33,8 @@ def test_nothing_in_the_database_verifies_or_resets(
     deliver()
     after = dump(db)
     links = [mailbox.links(mailbox.read(mail["id"]))[0] for mail in mailbox.messages(email)]
-    tokens = dict(re.search(r"/([a-z-]+)\?token=([^&]+)", link).groups() for link in links)
+    found = [match(r"/([a-z-]+)\?token=([^&]+)", link) for link in links]
+    tokens = {page[1]: page[2] for page in found}
     assert tokens.keys() == {"verify-email", "reset-password"}
     assert not any(token in row for row in before + after for token in tokens.values())
 

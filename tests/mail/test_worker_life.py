@@ -12,6 +12,7 @@ from flask import Flask
 from devstack.mailbox import Mailbox
 from service.config import Config
 from service.mail import store
+from service.mail.shapes import ClaimedEmail
 from service.mail.worker import POLL, Worker
 from tests.mail.outbox import drain, kill_and_drain, make_due, queue, row, share, start_worker, states, wait_until
 from tools.stack import Stack
@@ -24,7 +25,12 @@ def test_an_idle_worker_asks_about_once_a_second_and_wakes_within_one(
 ) -> None:
     asked: list[float] = []
     claim = store.claim_email
-    monkeypatch.setattr(store, "claim_email", lambda: asked.append(time.monotonic()) or claim())
+
+    def note_and_claim() -> ClaimedEmail | None:
+        asked.append(time.monotonic())
+        return claim()
+
+    monkeypatch.setattr(store, "claim_email", note_and_claim)
 
     def run() -> None:
         with app.app_context():
@@ -71,7 +77,7 @@ def test_the_mail_of_a_worker_that_died_is_taken_over_and_its_late_word_ignored(
 ) -> None:
     (email_id,) = queue(db)
     lost = store.claim_email()
-    assert worker.step() is False
+    assert lost and worker.step() is False
     assert 170 < row(db, email_id)["wait"] <= 180
     make_due(db)
     drain(worker)
@@ -82,7 +88,8 @@ def test_the_mail_of_a_worker_that_died_is_taken_over_and_its_late_word_ignored(
 def test_a_mail_that_kills_its_worker_each_time_is_given_up(db: psycopg.Connection) -> None:
     (email_id,) = queue(db)
     db.execute("update email_outbox set attempts = 14")
-    assert store.claim_email()["attempts"] == 15
+    claimed = store.claim_email()
+    assert claimed and claimed["attempts"] == 15
     make_due(db)
     assert store.claim_email() is None
     store.purge_emails()

@@ -13,6 +13,7 @@ from devstack.stripe import Control, signed
 from service.config import Config
 from tests.client import Client
 from tests.factories import make_booking
+from tests.sure import fetch_row
 from tools.stack import Stack
 
 WEBHOOK = "/api/payments/process-webhook"
@@ -98,9 +99,9 @@ class Ledger:
 
     def booking(self, booking_id: str) -> tuple[str, str]:
         """(payment_status, status)"""
-        return self.db.execute(
-            "select payment_status, status from bookings where id::text = %s", [booking_id]
-        ).fetchone()
+        query = "select payment_status, status from bookings where id::text = %s"
+        payment_status, status = fetch_row(self.db, query, [booking_id])
+        return payment_status, status
 
     def transactions(self, booking_id: str) -> list[tuple[str, int, int]]:
         """(status, amount, amount_refunded), oldest first."""

@@ -21,6 +21,7 @@ from service.config import Config
 from service.payments.reconciliation import reconcile
 from tests.client import Client
 from tests.factories import make_booking, make_staff
+from tests.sure import fetch_row
 from tools.stack import Stack, free_ports
 
 PARTS = ("service", "worker", "api", "postgres")
@@ -47,8 +48,10 @@ class Battlefield:
     def kill(self, part: str) -> None:
         """SIGKILL and a new start at once."""
         if part == "postgres":
-            os.kill(self.stack.postgres.process.pid, signal.SIGKILL)
-            self.stack.postgres.process.wait()
+            process = self.stack.postgres.process
+            assert process
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
             self._restart_postgres()
         else:
             self.stack.kill(part)
@@ -91,7 +94,7 @@ class Battlefield:
         until = time.monotonic() + 5
         with self.database() as db:
             while time.monotonic() < until:
-                if db.execute("select count(*) from refunds where status = 'reserved'").fetchone()[0]:
+                if fetch_row(db, "select count(*) from refunds where status = 'reserved'")[0]:
                     break
                 time.sleep(0.01)
         time.sleep(chance.uniform(0, 0.4))
@@ -184,14 +187,14 @@ class Battlefield:
     def check_consequences(self, db: psycopg.Connection, booking: str, taken: list[tuple[str, int, int]]) -> None:
         """The booking's status, one audit row per change and one mail per event follow the money."""
         expected = {0: "Pending", 1: "Paid"}[len(taken)] if not taken or taken[0][2] < taken[0][1] else "Refunded"
-        status = db.execute("select payment_status from bookings where id::text = %s", [booking]).fetchone()[0]
+        status = fetch_row(db, "select payment_status from bookings where id::text = %s", [booking])[0]
         assert status == expected or (status, expected) == ("Failed", "Pending"), (booking, status, expected)
         audit = "select count(*) from transaction_audit_logs a join transactions t on t.id = a.transaction_id"
         completed = " where t.booking_id::text = %s and a.old_status in ('pending', 'processing', 'failed')"
-        rows = db.execute(audit + completed + " and a.new_status = 'completed'", [booking]).fetchone()[0]
+        rows = fetch_row(db, audit + completed + " and a.new_status = 'completed'", [booking])[0]
         assert rows == len(taken), f"{booking}: {rows} audit rows of completion"
         keys = "select count(*) from email_outbox where dedupe_key = %s"
-        assert db.execute(keys, [f"confirmation:{booking}"]).fetchone()[0] == len(taken)
+        assert fetch_row(db, keys, [f"confirmation:{booking}"])[0] == len(taken)
 
 
 @contextmanager

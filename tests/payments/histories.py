@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.payments.model import Booking, Payment
+from tests.sure import fetch_row
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS = ("payment.succeeded", "payment.failed", "payment.processing", "payment.canceled")
@@ -35,7 +36,7 @@ def event(kind: str, payment_id: str, second: int, **facts: Any) -> dict[str, An
 
 
 def ask(connection: psycopg.Connection, query: str, *params: Any) -> Any:
-    return connection.execute(query, params).fetchone()[0]
+    return fetch_row(connection, query, params)[0]
 
 
 def tell(connection: psycopg.Connection, told: dict[str, Any]) -> None:
@@ -117,7 +118,7 @@ class Bookings(RuleBasedStateMachine):
     @rule(data=st.data(), share=st.sampled_from([1, 2, 4]), status=st.sampled_from(["pending", "succeeded"]))
     def refund(self, data: st.DataObject, share: int, status: str) -> None:
         payment = data.draw(st.sampled_from([payment for payment in self.begun() if payment.paid]))
-        left = payment.paid - payment.given_back
+        left = (payment.paid or 0) - payment.given_back
         if left >= share:
             refund_id = f"re_{payment.number}_{len(payment.refunds)}_{self.booking_id.replace('-', '')}"
             payment.refunds[refund_id] = (left // share, status)
@@ -179,8 +180,8 @@ class Bookings(RuleBasedStateMachine):
             with self.connection.transaction():
                 ask(self.connection, query, *params)
         except psycopg.Error as error:
-            assert error.sqlstate.startswith("PT4"), error
-            return error.diag.message_hint
+            assert (error.sqlstate or "").startswith("PT4"), error
+            return error.diag.message_hint or ""
         return "nothing was refused"
 
 
@@ -249,7 +250,7 @@ def outcome_in_order(
         for one in told:
             tell(connection, one)
         query = "select status, amount_refunded from transactions where booking_id::text = %s"
-        return connection.execute(query, [booking_id]).fetchone()
+        return fetch_row(connection, query, [booking_id])
 
 
 def _at(second: int) -> str:

@@ -9,10 +9,12 @@ import pytest
 from tests.client import Client
 from tests.factories import Staff, make_booking, unique_email
 from tests.site.callers import RETURNING, cookie
+from tests.sure import fetch_row
 
 # {table: {verb: roles}}: who may do what straight on the table, as the contract's permissions say.
 ROLES = ("Admin", "Manager", "Guide", "Support")
-EVERYBODY, NOBODY, CONTENT = set(ROLES), set(), {"Admin", "Manager"}
+EVERYBODY, CONTENT = set(ROLES), {"Admin", "Manager"}
+NOBODY: set[str] = set()
 DESK = {"Admin", "Manager", "Support"}
 MAY = {
     "bookings": {"GET": EVERYBODY, "POST": DESK, "PATCH": DESK, "DELETE": {"Admin"}},
@@ -51,10 +53,10 @@ def make_row(db: psycopg.Connection, table: str) -> tuple[str, str, dict[str, An
     """(key column, key, a row like it) of a row that is there."""
     row = dict(ROWS[table])
     if table == "itineraries":
-        row["package_id"] = db.execute("insert into packages (title) values ('P') returning id").fetchone()[0]
+        row["package_id"] = fetch_row(db, "insert into packages (title) values ('P') returning id")[0]
     if table == "ticket_messages":
         ticket = "insert into support_tickets (subject, customer, email) values ('s', 'c', 'e') returning id"
-        row["ticket_id"] = db.execute(ticket).fetchone()[0]
+        row["ticket_id"] = fetch_row(db, ticket)[0]
     if table == "admin_users":
         row["email"] = unique_email("row")
     if table == "site_settings":
@@ -63,7 +65,7 @@ def make_row(db: psycopg.Connection, table: str) -> tuple[str, str, dict[str, An
     marks = ", ".join(["%s"] * len(row))
     values = [json.dumps(value) if isinstance(value, dict) else value for value in row.values()]
     key = "key" if table == "site_settings" else "id"
-    made = db.execute(f"insert into {table} ({columns}) values ({marks}) returning {key}::text", values).fetchone()[0]
+    made = fetch_row(db, f"insert into {table} ({columns}) values ({marks}) returning {key}::text", values)[0]
     if table in ("admin_users", "site_settings"):
         row["email" if table == "admin_users" else "key"] = unique_email("new")
     return key, made, row
@@ -121,15 +123,15 @@ def test_columns_that_take_their_own_permission(people: dict[str, Staff], api: C
     ):
         body = api.patch(path, change, headers=support, expect=403)
         assert body["message"] == f"Insufficient permissions. Required: {needed}"
-    ticket = db.execute(
-        "insert into support_tickets (subject, customer, email) values ('s', 'c', 'e') returning id"
-    ).fetchone()[0]
+    (ticket,) = fetch_row(
+        db, "insert into support_tickets (subject, customer, email) values ('s', 'c', 'e') returning id"
+    )
     ticket_path = f"/rest/v1/support_tickets?id=eq.{ticket}"
     api.patch(ticket_path, {"status": "Closed"}, headers={**support, **RETURNING})
     api.patch(ticket_path, {"assigned_to": "me"}, headers=support, expect=403)
     api.patch(ticket_path, {"assigned_to": "me"}, headers={**manager, **RETURNING})
     said = "insert into testimonials (name, rating, message) values ('x', 5, 'x') returning id"
-    said_path = f"/rest/v1/testimonials?id=eq.{db.execute(said).fetchone()[0]}"
+    said_path = f"/rest/v1/testimonials?id=eq.{fetch_row(db, said)[0]}"
     api.patch(said_path, {"message": "better"}, headers=manager, expect=403)
     (row,) = api.patch(said_path, {"status": "published"}, headers={**manager, **RETURNING})
     assert (row["message"], row["status"]) == ("x", "published")
