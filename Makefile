@@ -4,7 +4,7 @@ PYTHON := $(abspath $(VENV))/bin/python
 SCRATCH := $(CURDIR)/.devstack/tmp
 READY := $(VENV)/.ready-$(shell cat requirements.txt requirements-dev.txt devstack/pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: help run reset demo bench test test-real proof lint format pictures openapi
+.PHONY: help run reset demo bench test test-real proof lint format pictures openapi migration release
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -57,3 +57,9 @@ format: $(READY) ## Put the code in the house style
 
 openapi: $(READY) ## Write openapi.json anew from the code
 	@$(PYTHON) -m tools.openapi
+
+migration: $(READY) ## Write supabase/migrations from supabase/schemas (NAME=add_… once there was a release)
+	@$(PYTHON) -m tools.migration write $(NAME)
+
+release: $(READY) ## Note the migrations as released: from here on they never change
+	@$(PYTHON) -m tools.migration release

@@ -13,6 +13,7 @@ from supabase import Client, ClientOptions, create_client
 
 from service.config import Config, config
 from service.errors import BadInput, Conflict, Forbidden, NotFound, ServiceError, Unavailable
+from service.people import current_actor
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,6 @@ TRANSLATIONS = {
     "23505": Conflict,
     "23503": Conflict,
     "23502": BadInput,
-    "23514": BadInput,
     "42501": Forbidden,
     "PGRST116": NotFound,
 }
@@ -96,6 +96,7 @@ def one(query: Any, thing: str) -> T:  # type: ignore[type-var]
 def run(query: Any) -> T:  # type: ignore[type-var]
     """Send a request and return its data; its shape is named as for ``rpc``. Raises ``ServiceError``."""
     is_read = query.request.http_method in ("GET", "HEAD")
+    query.request.headers["X-Actor"] = json.dumps(current_actor())
     for is_last in (not is_read, True):
         try:
             return cast(T, query.execute().data)
@@ -109,6 +110,17 @@ def run(query: Any) -> T:  # type: ignore[type-var]
                 log.error("database unreachable", extra={"cause": repr(error)})
                 raise Unavailable(code="database_unavailable") from error
     raise AssertionError("unreachable")
+
+
+def refuse_check(message: str) -> BadInput:
+    """The refusal of a value that breaks a check of its table, in the sentence that the check's comment says."""
+    name = message.rpartition(' "')[2].strip('"')
+    sentence: str | None = rpc("check_sentence", p_name=name)
+    field, _, complaint = (sentence or "").partition(": ")
+    if not complaint:
+        log.error("database refused", extra={"cause": message})
+        return BadInput()
+    return BadInput(sentence, code="validation_failed", details={field: complaint})
 
 
 def _as_customer(customer_id: str) -> SyncPostgrestClient:
@@ -130,6 +142,8 @@ def _translated(error: APIError, is_read: bool) -> ServiceError:
     code = str(error.code or "")
     if code.startswith("PT4") or code.startswith("PT5"):
         return _raised_by_us(error, int(code[2:]))
+    if code == "23514":
+        return refuse_check(error.message or "")
     if code in MALFORMED:
         return NotFound() if is_read else BadInput("A value has the wrong form.", code="malformed_value")
     if code.startswith(PASSING):

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 from flask import Flask, g, request
 
-from service import cookies, credentials, ids, permissions
+from service import cookies, credentials, ids
 from service.credentials import Claims, TokenInvalid
 from service.database import rpc
 from service.errors import Forbidden, Unauthorized
 from service.limits import account_limits
-from service.people import SignedInCustomer, StaffMember
+from service.people import SignedInCustomer, StaffMember, current_staff
 
 View = Callable[..., Any]
 Person = TypeVar("Person", SignedInCustomer, StaffMember)
@@ -104,7 +104,7 @@ def anyone_signed_in(view: View) -> View:
 
 def require_permission(permission: str) -> None:
     """Raise ``Forbidden`` unless the signed-in member of staff has the permission."""
-    if not permissions.allows(g.staff["role"], permission):
+    if permission not in current_staff()["permissions"]:
         raise Forbidden(f"Insufficient permissions. Required: {permission}", code="insufficient_permissions")
 
 

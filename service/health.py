@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypedDict
 
 from flask import Response, jsonify
@@ -16,7 +17,8 @@ from service.mail.shapes import QueueStatus
 blueprint = Blueprint("health", __name__, url_prefix="/api", description="Is it alive, is it ready")
 
 STARTED = time.monotonic()
-SCHEMA_VERSION = "20251028000000"  # of the newest migration in supabase/migrations
+MIGRATIONS = Path(__file__).parent.parent / "supabase" / "migrations"
+SCHEMA_VERSION = max(path.name for path in MIGRATIONS.glob("*.sql")).partition("_")[0]
 OVERDUE = 900  # seconds that a mail or an event may wait before something is wrong
 WORKER_SILENCE = 120  # seconds; the worker gives a sign of life every 30
 
@@ -32,7 +34,8 @@ class Backlog(TypedDict):
 class Readiness(TypedDict):
     """What the database says of itself."""
 
-    schema_version: str
+    schema_version: str | None
+    currency: str | None
     mail: QueueStatus
     payments: Backlog
 

@@ -50,8 +50,8 @@ def init_app(app: Flask) -> None:
 
 def request_facts() -> RequestFacts:
     """What is to be noted of the request being served."""
-    agent = request.user_agent.string[:500].encode(errors="replace").decode().replace("\0", "")
-    return {"ip": request.remote_addr, "user_agent": agent, "request_id": g.request_id}
+    agent = request.user_agent.string[:400].encode(errors="replace").decode().replace("\0", "")
+    return {"ip": request.remote_addr, "user_agent": agent, "request_id": g.get("request_id", "")}
 
 
 def _begin() -> None:

@@ -1,8 +1,11 @@
 """Who is signed in, as the guards found them, and who acts, as the database writes it down."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NotRequired, TypedDict, cast
 
-from flask import g
+from flask import g, has_request_context
 
 from service.logs import request_facts
 
@@ -37,13 +40,14 @@ class StaffMember(TypedDict):
     name: str
     role: str
     session_id: str
+    permissions: list[str]
 
 
 class Actor(TypedDict, total=False):
-    """Who acts, as SQL functions write it into audit rows: a person, and the request that they made."""
+    """Who acts, as app.actor() reads it for audit rows: a name, the id where it is staff's, and the request."""
 
+    name: str | None
     id: int
-    email: str
     ip: str | None
     user_agent: str
     request_id: str
@@ -64,6 +68,26 @@ def current_staff() -> StaffMember:
     return cast(StaffMember, g.staff)
 
 
+_acting: ContextVar[str | None] = ContextVar("acting", default=None)
+
+
+@contextmanager
+def acting_as(name: str) -> Iterator[None]:
+    """Outside of a request: whom audit rows name."""
+    token = _acting.set(name)
+    try:
+        yield
+    finally:
+        _acting.reset(token)
+
+
 def current_actor() -> Actor:
-    """The signed-in member of staff, with this request."""
-    return {"id": g.staff["id"], "email": g.staff["email"], **request_facts()}
+    """Who makes the request that is being served, or who runs the command."""
+    if not has_request_context():
+        return {"name": _acting.get()}
+    facts = request_facts()
+    actor: Actor = {"name": "customer", "ip": facts["ip"], "user_agent": facts["user_agent"]}
+    actor["request_id"] = facts["request_id"]
+    if staff := g.get("staff"):
+        actor["name"], actor["id"] = staff["email"], staff["id"]
+    return actor

@@ -53,15 +53,15 @@ def test_an_overdue_mail_and_a_stuck_event_are_not_ready(api: Client, db: psycop
 
 
 def test_mail_is_running_while_a_worker_lives(api: Client, db: psycopg.Connection, app_with):
-    db.execute("delete from worker_chores")
+    db.execute("delete from scheduled_jobs")
     assert api.get("/api/email-status")["status"] == "stopped"
-    db.execute("insert into worker_chores values ('heartbeat', now())")
+    db.execute("insert into scheduled_jobs values ('heartbeat', now())")
     assert api.get("/api/email-status")["status"] == "running"
     silent = Client(app_with(SMTP_HOST=None))
     assert silent.get("/api/email-status")["status"] == "stopped"
-    db.execute("update worker_chores set last_started_at = now() - interval '10 minutes'")
+    db.execute("update scheduled_jobs set last_started_at = now() - interval '10 minutes'")
     assert api.get("/api/email-status")["status"] == "stopped"
-    db.execute("delete from worker_chores")
+    db.execute("delete from scheduled_jobs")
 
 
 def test_the_release_is_checked_against_its_database(app: Flask, lone_app: Flask):

@@ -9,11 +9,10 @@ import pytest
 
 from devstack.postgres import Postgres
 from tests.conftest import DIRECTORY
+from tests.database.existing import PROJECTS
 from tools.demo import STAFF, Journey, travel
-from tools.project import PROJECT, SEED
+from tools.project import SEED
 from tools.stack import Stack, free_ports
-
-EXISTING = PROJECT / "tests" / "database" / "existing_project.sql"
 
 
 def walk(stack: Stack) -> None:
@@ -26,12 +25,12 @@ def test_from_the_registration_to_the_refund(served: Stack):
     walk(served)
 
 
-@pytest.fixture
-def existing() -> Iterator[Stack]:
+@pytest.fixture(params=PROJECTS)
+def existing(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """The service in front of a project that was there before: integer ids, and bookings in it."""
-    directory = DIRECTORY / "existing"
+    directory = DIRECTORY / "existing" / request.param
     with Postgres(directory) as postgres:
-        postgres.execute(EXISTING.read_text())
+        postgres.execute(PROJECTS[request.param])
     with Stack(directory, free_ports()) as running:
         running.postgres.execute(SEED.read_text())
         running.serve()
@@ -47,7 +46,12 @@ def test_the_same_on_an_existing_project_with_integer_ids(existing: Stack):
 
     with httpx.Client(base_url=existing.url("service")) as http:
         old = http.get("/api/bookings/1").json()["booking"]
-        assert (old["id"], old["packageName"], old["totalPrice"], old["paymentStatus"]) == (1, "Old Tour", 900, "Paid")
+        assert (old["id"], old["packageName"], old["totalPrice"], old["paymentStatus"]) == (
+            1,
+            "Old Tour",
+            49998,
+            "Paid",
+        )
         for malformed in ("x", "0", "99999999999999", "00000000-0000-4000-8000-000000000000"):
             answer = http.get(f"/api/bookings/{malformed}")
             assert (answer.status_code, answer.json()["code"]) == (404, "booking_not_found"), malformed
@@ -55,7 +59,7 @@ def test_the_same_on_an_existing_project_with_integer_ids(existing: Stack):
         assert (paid.status_code, paid.json()["code"]) == (409, "already_paid")
         for spelled in (2, "2"):
             intent = http.post("/api/payments/create-payment-intent", json={"bookingId": spelled}).json()
-            assert intent["amount"] == 45000
+            assert intent["amount"] == 2499900
         token = http.post("/api/auth/login", json=STAFF).json()["token"]
         listed = http.get("/api/bookings", headers={"Authorization": f"Bearer {token}"}).json()
         assert {1, 2, booking_id} <= {row["id"] for row in listed}

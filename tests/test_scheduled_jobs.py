@@ -37,6 +37,7 @@ def test_a_job_runs_once_when_due_and_a_failing_one_stops_nothing(app: Flask, db
     with app.app_context():
         assert 50 < store.claim_job(f"good-{name}", 60) <= 60
         db.execute(
-            "update worker_chores set last_started_at = now() - interval '61 seconds' where name = %s", [f"good-{name}"]
+            "update scheduled_jobs set last_started_at = now() - interval '61 seconds' where name = %s",
+            [f"good-{name}"],
         )
         assert store.claim_job(f"good-{name}", 60) == 0

@@ -10,7 +10,7 @@ from service.cli import CommandGroup
 from service.credentials import hash_password
 from service.fields import EmailAddress
 from service.passwords import NewPassword
-from service.people import Actor
+from service.people import acting_as
 from service.permissions import ROLES
 from service.users.shapes import NewUser
 from service.users.store import create_user
@@ -20,20 +20,22 @@ group = CommandGroup("staff", help="Accounts of staff.")
 
 @group.command("create")
 @click.argument("email")
-@click.option("--role", type=click.Choice(tuple(ROLES)), default="Admin", show_default=True)
+@click.option("--role", type=click.Choice(ROLES), default="Admin", show_default=True)
 @click.option("--name", help="Default: the part of the address before the @.")
 @click.option("--invite", is_flag=True, help="Mail a link to choose the password, instead of asking for one here.")
 def create(email: str, role: str, name: str | None, invite: bool) -> None:
     """Make a staff account with the address EMAIL."""
     address = _valid(EmailAddress(), email)
     values: NewUser = {"email": address, "role": role, "name": name or address.partition("@")[0]}
-    actor: Actor = {"email": f"flask staff create ({getpass.getuser()})"}
+    actor = f"flask staff create ({getpass.getuser()})"
     if invite:
-        store.invite_staff(values, actor)
+        with acting_as(actor):
+            store.invite_staff(values)
         click.echo(f"{address} gets a mail with a link to choose a password.")
         return
     password = _valid(NewPassword(), click.prompt("Password", hide_input=True, confirmation_prompt=True))
-    create_user(values, hash_password(password), actor)
+    with acting_as(actor):
+        create_user(values, hash_password(password))
     click.echo(f"{address} can log in as {role}.")
 
 

@@ -12,7 +12,6 @@ from service.auth.shapes import Acceptance
 from service.credentials import hash_password, hash_token
 from service.guards import public
 from service.limits import limit
-from service.logs import request_facts
 
 PAGE = (Path(__file__).parent / "set-password.html").read_text()
 
@@ -50,5 +49,5 @@ def accept_invitation(given: Acceptance) -> Answer:
     400 `token_invalid`, `token_expired`.
     """
     token_hash, hashed = hash_token(given["token"]), hash_password(given["password"])
-    store.accept_invitation(given["staff_id"], token_hash, hashed, request_facts())
+    store.accept_invitation(given["staff_id"], token_hash, hashed)
     return {"success": True, "message": "Your password is set. You can log in now."}

@@ -7,8 +7,7 @@ from service.credentials import WrongPassword, check_password, hash_password
 from service.errors import Forbidden
 from service.guards import staff_required
 from service.limits import limit
-from service.logs import request_facts
-from service.people import current_actor, current_staff
+from service.people import current_staff
 
 
 @blueprint.post("/change-password")
@@ -24,9 +23,8 @@ def change_password(passwords: dict[str, str]) -> Answer:
     staff = current_staff()
     if passwords["email"].lower() != staff["email"].lower():
         raise Forbidden("You can only change your own password.", code="other_account")
-    found = store.begin_login(staff["email"], request_facts())
-    is_right = check_password(passwords["current_password"], found["password_hash"])
-    new_hash = hash_password(passwords["new_password"])
-    if not (is_right and store.change_password(found, staff["session_id"], new_hash, current_actor())):
+    found = store.begin_login(staff["email"])
+    if not check_password(passwords["current_password"], found["password_hash"]):
         raise WrongPassword
+    store.change_password(found, staff["session_id"], hash_password(passwords["new_password"]))
     return {"success": True, "message": "Password changed successfully"}

@@ -9,8 +9,7 @@ from service.cookies import clear_session_cookie, set_session_cookie
 from service.credentials import InvalidCredentials, compare_password, issue_staff_token
 from service.guards import anyone_signed_in, public, staff_required
 from service.limits import limit
-from service.logs import request_facts
-from service.people import current_actor, current_staff
+from service.people import current_staff
 
 
 @blueprint.post("/login")
@@ -24,9 +23,9 @@ def log_in(data: dict[str, str]) -> Answer:
     Answers a token of 24 hours and sets the cookie `jklg_staff`. An unknown address, a wrong password, an inactive
     account and one without a password are answered alike.
     """
-    found = store.begin_login(data["email"], request_facts())
+    found = store.begin_login(data["email"])
     is_right, new_hash = compare_password(data["password"], found["password_hash"])
-    done = store.finish_login(found, is_right, new_hash, request_facts())
+    done = store.finish_login(found, is_right, new_hash)
     if done["verdict"] != "logged_in":
         raise InvalidCredentials
     staff = done["staff"]
@@ -48,6 +47,6 @@ def verify_token() -> Answer:
 @blueprint.response(200, DoneSchema)
 def log_out() -> Answer:
     """End this session"""
-    store.end_session(current_staff()["session_id"], current_actor())
+    store.end_session(current_staff()["session_id"])
     clear_session_cookie("staff")
     return {"success": True, "message": "Logged out successfully"}

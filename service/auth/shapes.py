@@ -2,7 +2,7 @@
 
 from typing import NotRequired, TypedDict
 
-from service.people import StaffMember
+from service.users.shapes import User
 
 
 class LoginAttempt(TypedDict):
@@ -17,7 +17,7 @@ class LoginOutcome(TypedDict):
 
     verdict: str
     session_id: NotRequired[str]
-    staff: NotRequired[StaffMember]
+    staff: NotRequired[User]
 
 
 class Acceptance(TypedDict):

@@ -1,7 +1,5 @@
 """Visitors book a package and look at a booking."""
 
-from flask import request
-
 from service.api import Answer
 from service.bookings import blueprint, store
 from service.bookings.schemas import CreateBookingSchema, CreatedBookingSchema, PublicBookingAnswerSchema
@@ -22,7 +20,7 @@ def create_booking(values: Changes) -> Answer:
     The amount is the package's price times the guests, whatever else is sent.
     """
     customer = customer_or_guest()
-    booking = store.create_booking(values, customer and customer["id"], request.remote_addr)
+    booking = store.create_booking(values, customer and customer["id"])
     return {"success": True, "booking": booking, "message": "Booking created successfully"}
 
 

@@ -5,7 +5,6 @@ from service.customers import blueprint, store
 from service.customers.schemas import AddAddressSchema, AddressAnswerSchema, AddressesSchema, UpdateAddressSchema
 from service.fields import Changes
 from service.guards import customer_required
-from service.logs import request_facts
 
 
 @blueprint.get("/<customer_id>/addresses")
@@ -25,7 +24,7 @@ def add_address(fields: Changes, customer_id: str) -> Answer:
 
     A new default takes the place of the old one. 409 `address_limit` beyond 20.
     """
-    return {"address": store.save_address(customer_id, None, fields, request_facts())}
+    return {"address": store.save_address(customer_id, None, fields)}
 
 
 @blueprint.put("/<customer_id>/addresses/<address_id>")
@@ -34,7 +33,7 @@ def add_address(fields: Changes, customer_id: str) -> Answer:
 @blueprint.response(200, AddressAnswerSchema)
 def update_address(fields: Changes, customer_id: str, address_id: str) -> Answer:
     """Change an address, in the fields that are sent"""
-    return {"address": store.save_address(customer_id, address_id, fields, request_facts())}
+    return {"address": store.save_address(customer_id, address_id, fields)}
 
 
 @blueprint.delete("/<customer_id>/addresses/<address_id>")
@@ -42,5 +41,5 @@ def update_address(fields: Changes, customer_id: str, address_id: str) -> Answer
 @blueprint.response(200, MessageSchema)
 def delete_address(customer_id: str, address_id: str) -> Answer:
     """Delete an address"""
-    store.delete_address(customer_id, address_id, request_facts())
+    store.delete_address(customer_id, address_id)
     return {"message": "Address deleted successfully"}

@@ -7,6 +7,7 @@ import click
 
 from service.cli import CommandGroup
 from service.customers import store
+from service.people import acting_as
 
 group = CommandGroup("customers", help="Show, verify, suspend and reactivate customers.")
 by = click.option("--by", default="command line", show_default=True, help="Your name, for the audit log.")
@@ -24,7 +25,8 @@ def show(email: str) -> None:
 @by
 def verify(email: str, by: str) -> None:
     """Mark an address as verified by hand, without a mail."""
-    _print(store.verify_by_hand(email, by))
+    with acting_as(by):
+        _print(store.verify_by_hand(email))
 
 
 @group.command("suspend")
@@ -32,7 +34,8 @@ def verify(email: str, by: str) -> None:
 @by
 def suspend(email: str, by: str) -> None:
     """Keep a customer out; all their sessions end."""
-    _print(store.set_customer_status(email, True, by))
+    with acting_as(by):
+        _print(store.set_customer_status(email, True))
 
 
 @group.command("reactivate")
@@ -40,7 +43,8 @@ def suspend(email: str, by: str) -> None:
 @by
 def reactivate(email: str, by: str) -> None:
     """Let a suspended customer in again."""
-    _print(store.set_customer_status(email, False, by))
+    with acting_as(by):
+        _print(store.set_customer_status(email, False))
 
 
 def _print(customer: Mapping[str, object] | None) -> None:

@@ -3,7 +3,6 @@
 from service.api import Answer
 from service.customers import blueprint, store
 from service.guards import customer_required
-from service.logs import request_facts
 from service.people import current_customer
 
 
@@ -15,4 +14,4 @@ def export_me() -> Answer:
 
     Profile, preferences, addresses, sessions, bookings, payments (minor units), mails and the audit log.
     """
-    return store.export_customer(current_customer()["id"], request_facts())
+    return store.export_customer(current_customer()["id"])

@@ -5,7 +5,6 @@ from service.customers import blueprint, store
 from service.customers.schemas import PreferencesAnswerSchema, PreferencesSchema
 from service.fields import Changes
 from service.guards import customer_required
-from service.logs import request_facts
 
 
 @blueprint.get("/<customer_id>/preferences")
@@ -22,4 +21,4 @@ def get_preferences(customer_id: str) -> Answer:
 @blueprint.response(200, PreferencesAnswerSchema)
 def update_preferences(changes: Changes, customer_id: str) -> Answer:
     """Change those preferences that are sent"""
-    return {"preferences": store.update_preferences(customer_id, changes, request_facts())}
+    return {"preferences": store.update_preferences(customer_id, changes)}

@@ -13,7 +13,6 @@ from service.customers.schemas import (
 from service.fields import Changes
 from service.guards import customer_required, public
 from service.limits import limit
-from service.logs import request_facts
 from service.people import current_customer
 
 
@@ -39,7 +38,7 @@ def get_customer(customer_id: str) -> Answer:
 @blueprint.response(200, CustomerAnswerSchema)
 def update_customer(changes: Changes, customer_id: str) -> Answer:
     """Change name, phone, avatar or address"""
-    return {"customer": store.update_profile(customer_id, changes, request_facts())}
+    return {"customer": store.update_profile(customer_id, changes)}
 
 
 @blueprint.delete("/<customer_id>")
@@ -53,6 +52,6 @@ def delete_customer(data: dict[str, str], customer_id: str) -> Answer:
     Personal data is erased, also from bookings; payments stay, and the address can register again.
     """
     confirm_password(data["password"], "Invalid password")
-    store.delete_customer(current_customer(), request_facts())
+    store.delete_customer(current_customer())
     clear_session_cookie("customer")
     return {"message": "Account deleted successfully"}

@@ -7,7 +7,6 @@ from service.customers.schemas import ChangePasswordSchema, EmailSchema, ResetPa
 from service.errors import BadInput
 from service.guards import customer_required, public
 from service.limits import limit
-from service.logs import request_facts
 from service.passwords import IS_EMAIL, is_email
 from service.people import current_customer
 
@@ -22,7 +21,7 @@ def forgot_password(data: dict[str, str]) -> Answer:
 
     The answer is the same whether the address is known or not.
     """
-    store.request_password_reset(data["email"], request_facts())
+    store.request_password_reset(data["email"])
     return {"message": "If an account exists for this address, a link to set a new password is on its way."}
 
 
@@ -37,7 +36,7 @@ def reset_password(data: dict[str, str]) -> Answer:
     All sessions end, and so do all links of the kind. 400 `token_invalid`, `token_expired`, `token_superseded`.
     """
     hashed = hash_password(data["newPassword"])
-    store.reset_password(data["customerId"], hash_token(data["token"]), hashed, request_facts())
+    store.reset_password(data["customerId"], hash_token(data["token"]), hashed)
     return {"message": "Password reset successfully. Please log in again."}
 
 
@@ -55,7 +54,7 @@ def change_password(data: dict[str, str]) -> Answer:
         details = {"newPassword": IS_EMAIL}
         raise BadInput(f"newPassword: {IS_EMAIL}", code="validation_failed", details=details)
     confirm_password(data["oldPassword"])
-    store.change_password(current_customer(), hash_password(data["newPassword"]), request_facts())
+    store.change_password(current_customer(), hash_password(data["newPassword"]))
     return {"message": "Password changed successfully"}
 
 
@@ -63,5 +62,5 @@ def confirm_password(guess: str, complaint: str | None = None) -> None:
     """Make sure that who is signed in knows the password. Raises ``WrongPassword``, after an audit row."""
     customer = current_customer()
     if not check_password(guess, customer["password_hash"]):
-        store.record_wrong_password(customer["id"], request_facts())
+        store.record_wrong_password(customer["id"])
         raise WrongPassword(complaint)

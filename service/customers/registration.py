@@ -7,7 +7,6 @@ from service.customers.schemas import RegisterCustomerSchema, RegisteredCustomer
 from service.customers.shapes import Registration
 from service.guards import public
 from service.limits import limit
-from service.logs import request_facts
 
 
 @blueprint.post("/register")
@@ -21,7 +20,7 @@ def register_customer(data: Registration) -> Answer:
     A mail with a link to verify the address follows. 409 `email_taken`.
     """
     hashed = hash_password(data["password"])
-    made = store.register_customer(data["email"], hashed, data["name"], data["phone"], request_facts())
+    made = store.register_customer(data["email"], hashed, data["name"], data["phone"])
     return {
         "customerId": made["customer_id"],
         "token": issue_customer_token(made["customer_id"], data["email"], made["session_id"]),

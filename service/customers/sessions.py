@@ -8,7 +8,6 @@ from service.customers.schemas import LoggedInSchema, LogInSchema, ScopeSchema, 
 from service.errors import Forbidden
 from service.guards import customer_required, public
 from service.limits import limit
-from service.logs import request_facts
 from service.people import current_customer
 
 
@@ -37,10 +36,10 @@ def log_in(data: dict[str, str]) -> Answer:
     Answers a token and sets the cookie `jklg_customer`. 401 `invalid_credentials` for a wrong password and an unknown
     address alike; 403 `email_not_verified` or `account_inactive` after the right password only.
     """
-    found = store.begin_login(data["email"], request_facts())
+    found = store.begin_login(data["email"])
     # An unknown address is compared with a dummy, so that it takes as long.
     is_right, new_hash = compare_password(data["password"], found["password_hash"])
-    done = store.finish_login(found, is_right, new_hash, request_facts())
+    done = store.finish_login(found, is_right, new_hash)
     _refuse(done["verdict"], found["customer_id"])
     customer = done["customer"]
     token = issue_customer_token(customer["id"], customer["email"], done["session_id"])
@@ -59,9 +58,9 @@ def log_out(query: dict[str, str]) -> Answer:
     """
     customer_id, session_id = current_customer()["id"], current_customer()["session_id"]
     if query["scope"] == "this":
-        store.end_session(customer_id, session_id, request_facts())
+        store.end_session(customer_id, session_id)
     else:
-        store.end_sessions(customer_id, session_id if query["scope"] == "others" else None, request_facts())
+        store.end_sessions(customer_id, session_id if query["scope"] == "others" else None)
     if query["scope"] != "others":
         clear_session_cookie("customer")
     return {"message": "Logged out successfully"}
@@ -82,7 +81,7 @@ def list_sessions(customer_id: str) -> Answer:
 @blueprint.response(200, MessageSchema)
 def end_session(customer_id: str, session_id: str) -> Answer:
     """End a session"""
-    store.end_session(customer_id, session_id, request_facts())
+    store.end_session(customer_id, session_id)
     return {"message": "Session ended successfully"}
 
 

@@ -19,7 +19,6 @@ from service.customers.shapes import (
 from service.database import Row, customer_rpc, customer_table, one, rpc, run, table
 from service.fields import Changes
 from service.limits import account_limits
-from service.logs import RequestFacts
 from service.pages import Page
 from service.people import Customer, SignedInCustomer
 
@@ -29,9 +28,7 @@ ADDRESS_COLUMNS = "id,label,name,phone,street,city,state,postal_code,country,is_
 PREFERENCE_COLUMNS = "language,currency,timezone,newsletter,sms,email_notifications"
 
 
-def register_customer(
-    email: str, password_hash: str, name: str, phone: str | None, request: RequestFacts
-) -> Registered:
+def register_customer(email: str, password_hash: str, name: str, phone: str | None) -> Registered:
     """Make an account with its mail and first session. Raises 409 ``email_taken``."""
     return rpc(
         "register_customer",
@@ -40,27 +37,26 @@ def register_customer(
         p_name=name,
         p_phone=phone,
         p_session_seconds=config.customer_session_ttl,
-        p_request=request,
     )
 
 
-def verify_email(customer_id: str, token_hash: str, request: RequestFacts) -> Verification:
+def verify_email(customer_id: str, token_hash: str) -> Verification:
     """Spend a verification link. Raises 400 ``token_…``."""
-    return rpc("verify_email", p_customer_id=customer_id, p_token_hash=token_hash, p_request=request)
+    return rpc("verify_email", p_customer_id=customer_id, p_token_hash=token_hash)
 
 
-def request_verification_mail(email: str, request: RequestFacts) -> None:
+def request_verification_mail(email: str) -> None:
     """Queue a verification mail where the address waits for one. Raises 429."""
     limits = account_limits("verification_mail")
-    rpc("request_verification_mail", p_email=email, p_limits=limits, p_request=request)
+    rpc("request_verification_mail", p_email=email, p_limits=limits)
 
 
-def begin_login(email: str, request: RequestFacts) -> LoginAttempt:
+def begin_login(email: str) -> LoginAttempt:
     """Count an attempt and find the account. Raises 429."""
-    return rpc("begin_login", p_email=email, p_limits=account_limits("login_account"), p_request=request)
+    return rpc("begin_login", p_email=email, p_limits=account_limits("login_account"))
 
 
-def finish_login(found: LoginAttempt, is_right: bool, new_hash: str | None, request: RequestFacts) -> LoginOutcome:
+def finish_login(found: LoginAttempt, is_right: bool, new_hash: str | None) -> LoginOutcome:
     """Note how the comparison with what ``begin_login`` found went."""
     return rpc(
         "finish_login",
@@ -69,7 +65,6 @@ def finish_login(found: LoginAttempt, is_right: bool, new_hash: str | None, requ
         p_is_right=is_right,
         p_new_hash=new_hash,
         p_session_seconds=config.customer_session_ttl,
-        p_request=request,
     )
 
 
@@ -79,33 +74,32 @@ def list_sessions(customer_id: str) -> list[Session]:
     return run(query.gt("expires_at", "now").order("created_at", desc=True))
 
 
-def end_session(customer_id: str, session_id: str, request: RequestFacts) -> None:
+def end_session(customer_id: str, session_id: str) -> None:
     """End one session. Raises ``NotFound``."""
-    rpc("end_session", p_customer_id=customer_id, p_session_id=session_id, p_request=request)
+    rpc("end_session", p_customer_id=customer_id, p_session_id=session_id)
 
 
-def end_sessions(customer_id: str, keep: str | None, request: RequestFacts) -> int:
+def end_sessions(customer_id: str, keep: str | None) -> int:
     """End all sessions but the one to keep; how many ended."""
-    return rpc("end_sessions", p_customer_id=customer_id, p_keep=keep, p_request=request)
+    return rpc("end_sessions", p_customer_id=customer_id, p_keep=keep)
 
 
-def request_password_reset(email: str, request: RequestFacts) -> None:
+def request_password_reset(email: str) -> None:
     """Queue a mail with a reset link where the address has an account. Raises 429."""
-    rpc("request_password_reset", p_email=email, p_limits=account_limits("reset_mail"), p_request=request)
+    rpc("request_password_reset", p_email=email, p_limits=account_limits("reset_mail"))
 
 
-def reset_password(customer_id: str, token_hash: str, password_hash: str, request: RequestFacts) -> None:
+def reset_password(customer_id: str, token_hash: str, password_hash: str) -> None:
     """Spend a reset link: new hash, all sessions and links ended, notice queued. Raises 400 ``token_…``."""
     rpc(
         "reset_password",
         p_customer_id=customer_id,
         p_token_hash=token_hash,
         p_password_hash=password_hash,
-        p_request=request,
     )
 
 
-def change_password(customer: SignedInCustomer, new_hash: str, request: RequestFacts) -> None:
+def change_password(customer: SignedInCustomer, new_hash: str) -> None:
     """Set a new hash, end the other sessions, queue the notice. Raises 401 when it was changed meanwhile."""
     rpc(
         "change_password",
@@ -113,13 +107,12 @@ def change_password(customer: SignedInCustomer, new_hash: str, request: RequestF
         p_session_id=customer["session_id"],
         p_old_hash=customer["password_hash"],
         p_new_hash=new_hash,
-        p_request=request,
     )
 
 
-def record_wrong_password(customer_id: str, request: RequestFacts) -> None:
+def record_wrong_password(customer_id: str) -> None:
     """Leave an audit row: a signed-in person did not know the password."""
-    rpc("record_customer_event", p_customer_id=customer_id, p_name="wrong_password", p_request=request)
+    rpc("note_wrong_password", p_customer_id=customer_id)
 
 
 def get_public_customer(customer_id: str) -> PublicCustomer:
@@ -128,18 +121,17 @@ def get_public_customer(customer_id: str) -> PublicCustomer:
     return one(query.limit(1), "Customer")
 
 
-def update_profile(customer_id: str, changes: Changes, request: RequestFacts) -> Customer:
+def update_profile(customer_id: str, changes: Changes) -> Customer:
     """Set those of name, phone, avatar, address that ``changes`` has; the customer."""
-    return customer_rpc(customer_id, "update_profile", p_customer_id=customer_id, p_changes=changes, p_request=request)
+    return customer_rpc(customer_id, "update_profile", p_customer_id=customer_id, p_changes=changes)
 
 
-def delete_customer(customer: SignedInCustomer, request: RequestFacts) -> None:
+def delete_customer(customer: SignedInCustomer) -> None:
     """Erase the person; payments and audit rows stay. Raises 401 when the password was changed meanwhile."""
     rpc(
         "delete_customer",
         p_customer_id=customer["id"],
         p_password_hash=customer["password_hash"],
-        p_request=request,
     )
 
 
@@ -161,7 +153,7 @@ def list_addresses(customer_id: str) -> list[Address]:
     return run(query.order("is_default", desc=True).order("created_at"))
 
 
-def save_address(customer_id: str, address_id: str | None, fields: Changes, request: RequestFacts) -> Address:
+def save_address(customer_id: str, address_id: str | None, fields: Changes) -> Address:
     """Add an address (no id) or change the given fields of one. Raises ``NotFound``, 409 ``address_limit``."""
     return customer_rpc(
         customer_id,
@@ -169,13 +161,12 @@ def save_address(customer_id: str, address_id: str | None, fields: Changes, requ
         p_customer_id=customer_id,
         p_address_id=address_id,
         p_fields=fields,
-        p_request=request,
     )
 
 
-def delete_address(customer_id: str, address_id: str, request: RequestFacts) -> None:
+def delete_address(customer_id: str, address_id: str) -> None:
     """Delete an address. Raises ``NotFound``."""
-    customer_rpc(customer_id, "delete_address", p_customer_id=customer_id, p_address_id=address_id, p_request=request)
+    customer_rpc(customer_id, "delete_address", p_customer_id=customer_id, p_address_id=address_id)
 
 
 def get_preferences(customer_id: str) -> Preferences:
@@ -184,16 +175,14 @@ def get_preferences(customer_id: str) -> Preferences:
     return one(query.eq("customer_id", customer_id).limit(1), "Customer")
 
 
-def update_preferences(customer_id: str, changes: Changes, request: RequestFacts) -> Preferences:
+def update_preferences(customer_id: str, changes: Changes) -> Preferences:
     """Set those preferences that ``changes`` has; all preferences."""
-    return customer_rpc(
-        customer_id, "update_preferences", p_customer_id=customer_id, p_changes=changes, p_request=request
-    )
+    return customer_rpc(customer_id, "update_preferences", p_customer_id=customer_id, p_changes=changes)
 
 
-def export_customer(customer_id: str, request: RequestFacts) -> Row:
+def export_customer(customer_id: str) -> Row:
     """Everything held about the customer."""
-    return rpc("export_customer", p_customer_id=customer_id, p_request=request)
+    return rpc("export_customer", p_customer_id=customer_id)
 
 
 def find_customer(email: str) -> Row | None:
@@ -203,14 +192,14 @@ def find_customer(email: str) -> Row | None:
     return rows[0] if rows else None
 
 
-def verify_by_hand(email: str, actor: str) -> Customer:
+def verify_by_hand(email: str) -> Customer:
     """Mark the address as proven, on the word of staff. Raises ``NotFound``."""
-    return rpc("vouch_for_customer", p_email=email, p_actor=actor)
+    return rpc("verify_customer_by_hand", p_email=email)
 
 
-def set_customer_status(email: str, is_suspended: bool, actor: str) -> Customer:
+def set_customer_status(email: str, is_suspended: bool) -> Customer:
     """Suspend an account, which ends its sessions, or open it again. Raises ``NotFound``."""
-    return rpc("set_customer_status", p_email=email, p_is_suspended=is_suspended, p_actor=actor)
+    return rpc("set_customer_status", p_email=email, p_is_suspended=is_suspended)
 
 
 def clean_expired() -> int:

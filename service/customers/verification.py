@@ -6,7 +6,6 @@ from service.customers import blueprint, store
 from service.customers.schemas import EmailSchema, VerifiedEmailSchema, VerifyEmailSchema
 from service.guards import public
 from service.limits import limit
-from service.logs import request_facts
 
 
 @blueprint.post("/verify-email")
@@ -20,7 +19,7 @@ def verify_email(data: dict[str, str]) -> Answer:
     Bookings made as guest with the address become the customer's. 400 `token_invalid`, `token_expired`,
     `token_superseded`. The link that verified already answers 200 as well.
     """
-    done = store.verify_email(data["customerId"], hash_token(data["token"]), request_facts())
+    done = store.verify_email(data["customerId"], hash_token(data["token"]))
     if not done["is_first"]:
         return {"message": "Email is already verified"}
     return {"message": "Email verified successfully", "customer": done["customer"]}
@@ -36,5 +35,5 @@ def resend_verification(data: dict[str, str]) -> Answer:
 
     The answer is the same whether the address is unknown, unverified or verified.
     """
-    store.request_verification_mail(data["email"], request_facts())
+    store.request_verification_mail(data["email"])
     return {"message": "If this address is waiting to be verified, a new link is on its way."}

@@ -19,9 +19,9 @@ class Kind:
 
 # The customers' pages are the existing React site's; staff's is service/auth/invitation.py.
 LINKS = {
-    "email-verification": Kind("verify-email", "mint_email_token", "verify_token_ttl"),
-    "password-reset": Kind("reset-password", "mint_email_token", "reset_token_ttl"),
-    "staff-invitation": Kind("staff/set-password", "mint_staff_invitation", "verify_token_ttl"),
+    "email-verification": Kind("verify-email", "issue_email_token", "verify_token_ttl"),
+    "password-reset": Kind("reset-password", "issue_email_token", "reset_token_ttl"),
+    "staff-invitation": Kind("staff/set-password", "issue_staff_invitation", "verify_token_ttl"),
 }
 
 

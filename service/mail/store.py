@@ -48,4 +48,4 @@ def queue_status() -> QueueStatus:
 
 def claim_job(name: str, every_seconds: int) -> int:
     """0: the job is the caller's to run now; else the seconds until it is due."""
-    return rpc("claim_chore", p_name=name, p_every_seconds=every_seconds)
+    return rpc("claim_scheduled_job", p_name=name, p_every_seconds=every_seconds)

@@ -17,7 +17,6 @@ from service.payments.shapes import RefundTask, UnsettledPayment
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
 
-ACTOR = "reconciliation"
 UNDELIVERED_SINCE = timedelta(days=3)  # as long as Stripe goes on sending
 ALL_SINCE = timedelta(hours=1)  # also what counts as delivered, or was never to be sent; runs are 10 minutes apart
 
@@ -52,7 +51,7 @@ def replay(payload: str) -> str:
     event = gateway().read_event(payload)
     if event is None:
         return "ignored"
-    verdict = store.record_event(event, payload, actor=ACTOR)
+    verdict = store.record_event(event, payload, is_replay=True)
     if verdict["verdict"] == "failed":
         log.error("event failed", extra={"event": event["id"], "cause": verdict["error"]})
     return verdict["verdict"]

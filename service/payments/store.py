@@ -42,9 +42,9 @@ def renew_attempt(transaction_id: str, attempt: int) -> None:
     rpc("renew_payment_attempt", p_transaction_id=transaction_id, p_attempt=attempt)
 
 
-def record_event(event: GatewayEvent, payload: str, actor: str = "stripe") -> Verdict:
+def record_event(event: GatewayEvent, payload: str, *, is_replay: bool = False) -> Verdict:
     """Keep an event and let it have its effect, once."""
-    return rpc("record_gateway_event", p_event=event, p_payload=payload, p_actor=actor)
+    return rpc("record_gateway_event", p_event=event, p_payload=payload, p_is_replay=is_replay)
 
 
 def apply_facts(facts: list[GatewayEvent], transaction_id: str | None = None) -> int:
@@ -52,12 +52,12 @@ def apply_facts(facts: list[GatewayEvent], transaction_id: str | None = None) ->
     return rpc("apply_gateway_facts", p_events=facts, p_transaction_id=transaction_id)
 
 
-def reserve_refund(booking_id: str, amount: int | None, reason: str, requested_by: str) -> RefundTask:
+def reserve_refund(booking_id: str, amount: int | None, reason: str) -> RefundTask:
     """Reserve a refund of the booking's payment (None: of all that is left): the task for the gateway.
 
     Raises payment_not_found, refund_too_large, refund_in_progress.
     """
-    return rpc("reserve_refund", p_booking_id=booking_id, p_amount=amount, p_reason=reason, p_requested_by=requested_by)
+    return rpc("reserve_refund", p_booking_id=booking_id, p_amount=amount, p_reason=reason)
 
 
 def finish_refund(refund_id: str, event: GatewayEvent) -> Refund:

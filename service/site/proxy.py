@@ -18,7 +18,7 @@ import urllib3
 from flask import Blueprint, Flask, Response, current_app, g, request
 from urllib3.response import BaseHTTPResponse
 
-from service import cookies, permissions
+from service import cookies
 from service.config import config
 from service.credentials import Claims, read_token
 from service.errors import NotFound, ServiceError, Unauthorized, Unavailable, answer_service_error
@@ -92,7 +92,7 @@ def _credentials() -> tuple[str, str]:
     if not secret:
         return key, f"Bearer {key}"
     if claims:
-        token = _staff_token(secret, _half_life(), claims["id"], claims["email"], claims["sid"], claims["role"])
+        token = _staff_token(secret, _half_life(), claims["id"], claims["email"], claims["sid"])
     else:
         token = _visitor_token(secret, _half_life(), request.remote_addr or "")
     return key, f"Bearer {token}"
@@ -133,16 +133,8 @@ def _read_cookie(cookie: str, jwt_secret: str, half_life: int) -> Claims:
 
 
 @functools.lru_cache(maxsize=1000)
-def _staff_token(secret: str, half_life: int, staff_id: int, email: str, session_id: str, role: str) -> str:
-    allowed = sorted(permissions.ROLES.get(role, ()))
-    claims: dict[str, object] = {
-        "role": "staff",
-        "sub": str(staff_id),
-        "email": email,
-        "sid": session_id,
-        "permissions": allowed,
-    }
-    return _signed(claims, secret, half_life)
+def _staff_token(secret: str, half_life: int, staff_id: int, email: str, session_id: str) -> str:
+    return _signed({"role": "staff", "sub": str(staff_id), "email": email, "sid": session_id}, secret, half_life)
 
 
 @functools.lru_cache(maxsize=10_000)

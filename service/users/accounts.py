@@ -5,7 +5,7 @@ from service.credentials import hash_password
 from service.errors import BadInput
 from service.fields import Changes
 from service.guards import staff_required
-from service.people import current_actor, current_staff
+from service.people import current_staff
 from service.users import blueprint, store
 from service.users.schemas import (
     CreateUserSchema,
@@ -42,7 +42,7 @@ def get_user(user_id: int) -> Answer:
 def create_user(values: NewUser) -> Answer:
     """Make a staff account"""
     hashed = hash_password(values.pop("password"))
-    user = store.create_user(values, hashed, current_actor())
+    user = store.create_user(values, hashed)
     return {"success": True, "message": "User created successfully", "data": user}
 
 
@@ -57,7 +57,7 @@ def update_user(changes: Changes, user_id: int) -> Answer:
     """
     password = changes.pop("password", None)
     hashed = hash_password(str(password)) if password else None
-    user = store.update_user(user_id, changes, hashed, current_actor())
+    user = store.update_user(user_id, changes, hashed)
     return {"success": True, "message": "User updated successfully", "data": user}
 
 
@@ -72,7 +72,7 @@ def set_status(change: Changes, user_id: int) -> Answer:
     """
     if user_id == current_staff()["id"]:
         raise BadInput("You cannot change the status of your own account.", code="own_account")
-    user = store.update_user(user_id, change, None, current_actor())
+    user = store.update_user(user_id, change, None)
     return {"success": True, "message": "User status updated successfully", "data": user}
 
 
@@ -84,5 +84,5 @@ def delete_user(user_id: int) -> Answer:
 
     Not the own one, and not the last active Admin.
     """
-    store.delete_user(user_id, current_actor())
+    store.delete_user(user_id)
     return {"success": True, "message": "User deleted successfully"}

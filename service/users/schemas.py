@@ -9,7 +9,7 @@ from service.passwords import NewPassword
 from service.permissions import ROLES
 
 STATUSES = ("Active", "Inactive")
-role_check = validate.OneOf(tuple(ROLES), error=f"Must be one of {', '.join(ROLES)}.")
+role_check = validate.OneOf(ROLES, error=f"Must be one of {', '.join(ROLES)}.")
 status_check = validate.OneOf(STATUSES, error="Must be Active or Inactive.")
 
 

@@ -1,12 +1,13 @@
--- Purpose: what was asked and paid for bookings. transactions has one row per payment at a gateway (or noted by staff),
---   transaction_audit_logs one per change of such a row, for ever.
--- Tables: transactions, transaction_audit_logs; on an existing project each booking noted as Paid or Refunded gets one
---   transaction of gateway `manual`, so that from here on the transactions alone decide about payment_status.
--- Functions: currency_exponent, minimum_amount, booking_amount, tg_transactions__audit, tg_transactions__sync_booking.
--- SECURITY DEFINER functions: none.
--- Roll back: supabase/rollbacks/20251026000001_add_transactions_table.sql (the record of payments is lost).
+-- Put together by `make migration` from these files of supabase/schemas, where the text is edited:
+--   payments/transactions.sql
+-- Roll back: supabase/rollbacks/20251026000001_add_transactions_table.sql
+
+-- What was asked and paid for bookings: transactions has one row per payment at a gateway (or noted by staff),
+-- transaction_audit_logs one per change of such a row, for ever. On an existing project each booking noted as Paid or
+-- Refunded gets one transaction of gateway `manual`, so that from here on the transactions alone decide about
+-- payment_status.
 --
--- The rules of money, which the functions of the files 20251026000010 to 13 keep:
+-- The rules of money, which all functions of this folder keep:
 --   1. A transaction's state follows from the set of facts that the gateway told about it, not from their order:
 --      paid is paid for ever · canceled ends what was not paid · else the latest of processing and failed counts.
 --   2. Of a paid one, `amount` is what was really taken and `amount_refunded` what went back: refunded when all of it
@@ -16,72 +17,6 @@
 --      back, else Failed when the latest attempt failed, else Pending. A trigger keeps this for any writer.
 --   5. Locks are taken in one order: event, booking, transaction, refund.
 
--- Digits after the point in the amounts that Stripe is given and gives. Source: docs.stripe.com/currencies, "Zero-decimal
--- currencies", "Three-decimal currencies", "Special cases": ISK and UGX have no decimals and are written with two.
--- In plpgsql, as an SQL function with settings of its own is planned anew at each call.
-create or replace function public.currency_exponent(p_currency text)
-returns integer
-language plpgsql immutable security invoker set search_path = ''
-as $$
-begin
-  return case
-    when lower(p_currency) in (
-      'bif', 'clp', 'djf', 'gnf', 'jpy', 'kmf', 'krw', 'mga', 'pyg', 'rwf', 'vnd', 'vuv', 'xaf', 'xof', 'xpf'
-    ) then 0
-    when lower(p_currency) in ('bhd', 'jod', 'kwd', 'omr', 'tnd') then 3
-    else 2
-  end;
-end
-$$;
-comment on function public.currency_exponent(text) is 'Decimal digits of a currency''s minor unit, as Stripe counts them.';
-revoke all on function public.currency_exponent(text) from public, anon, authenticated;
-grant execute on function public.currency_exponent(text) to service_role;
-
--- The least that Stripe charges. Source: docs.stripe.com/currencies#minimum-and-maximum-charge-amounts. For currencies
--- not listed there Stripe decides by conversion and refuses by itself.
-create or replace function public.minimum_amount(p_currency text)
-returns bigint
-language plpgsql immutable security invoker set search_path = ''
-as $$
-begin
-  return case
-    when lower(p_currency) in ('usd', 'aud', 'brl', 'cad', 'chf', 'eur', 'inr', 'nzd', 'sgd', 'jpy') then 50
-    when lower(p_currency) = 'gbp' then 30
-    when lower(p_currency) = 'bgn' then 100
-    when lower(p_currency) in ('aed', 'myr', 'pln', 'ron') then 200
-    when lower(p_currency) = 'dkk' then 250
-    when lower(p_currency) in ('nok', 'sek') then 300
-    when lower(p_currency) = 'hkd' then 400
-    when lower(p_currency) in ('mxn', 'thb') then 1000
-    when lower(p_currency) = 'czk' then 1500
-    when lower(p_currency) = 'huf' then 17500
-    else 1
-  end;
-end
-$$;
-comment on function public.minimum_amount(text) is 'The least amount that can be charged, in minor units.';
-revoke all on function public.minimum_amount(text) from public, anon, authenticated;
-grant execute on function public.minimum_amount(text) to service_role;
-
--- Stripe wants whole ISK and UGX, and three-decimal amounts in steps of ten (same source).
-create or replace function public.booking_amount(p_amount numeric, p_currency text)
-returns bigint
-language plpgsql immutable security invoker set search_path = ''
-as $$
-declare
-  v_digits integer := public.currency_exponent(p_currency);
-begin
-  return case
-    when lower(p_currency) in ('isk', 'ugx') then round(coalesce(p_amount, 0)) * 100
-    when v_digits = 3 then round(coalesce(p_amount, 0) * 100) * 10
-    else round(coalesce(p_amount, 0) * 10 ^ v_digits::numeric)
-  end;
-end
-$$;
-comment on function public.booking_amount(numeric, text) is 'Currency units (299.99) as minor units (29999); null is 0.';
-revoke all on function public.booking_amount(numeric, text) from public, anon, authenticated;
-grant execute on function public.booking_amount(numeric, text) to service_role;
-
 -- One row per payment at a gateway. It is written before the gateway hears of it, so that no payment is unknown here.
 -- A booking with money attached cannot be deleted.
 create table if not exists public.transactions (
@@ -89,20 +24,20 @@ create table if not exists public.transactions (
   booking_id public.booking_key not null,
   customer_id uuid,
   gateway text not null default 'stripe'
-    constraint transactions_gateway_is_known check (gateway in ('stripe', 'paypal', 'razorpay', 'manual')),
+    constraint transactions_gateway_check check (gateway in ('stripe', 'paypal', 'razorpay', 'manual')),
   gateway_payment_id text,
-  amount bigint not null constraint transactions_amount_is_positive check (amount > 0),
+  amount bigint not null constraint transactions_amount_check check (amount > 0),
   amount_refunded bigint not null default 0
-    constraint transactions_amount_refunded_is_covered check (amount_refunded between 0 and amount),
-  currency text not null constraint transactions_currency_is_code check (currency ~ '^[a-z]{3}$'),
+    constraint transactions_amount_refunded_check check (amount_refunded between 0 and amount),
+  currency text not null constraint transactions_currency_check check (currency ~ '^[a-z]{3}$'),
   status text not null default 'pending'
-    constraint transactions_status_is_known check (status in ('pending', 'processing', 'completed', 'failed', 'refunded')),
+    constraint transactions_status_check check (status in ('pending', 'processing', 'completed', 'failed', 'refunded')),
   payment_method text,
   failure_code text,
   review_reason text,
   needs_review boolean not null generated always as (review_reason is not null) stored,
   dispute_status text,
-  attempt integer not null default 1 constraint transactions_attempt_counts check (attempt > 0),
+  attempt integer not null default 1 constraint transactions_attempt_check check (attempt > 0),
   status_at timestamptz,
   cancel_requested_at timestamptz,
   canceled_at timestamptz,
@@ -111,7 +46,7 @@ create table if not exists public.transactions (
   charge_refunded bigint not null default 0,
   charge_refunded_at timestamptz,
   metadata jsonb not null default '{}'
-    constraint transactions_metadata_is_object check (jsonb_typeof(metadata) = 'object'),
+    constraint transactions_metadata_check check (jsonb_typeof(metadata) = 'object'),
   created_at timestamptz not null default clock_timestamp(),
   updated_at timestamptz not null default now(),
   constraint transactions_booking_id_fkey foreign key (booking_id) references public.bookings (id) on delete restrict,
@@ -123,15 +58,20 @@ comment on column public.transactions.gateway is 'manual: paid by other means an
 comment on column public.transactions.gateway_payment_id is 'The gateway''s id (Stripe: pi_…); null until it answered.';
 comment on column public.transactions.amount is 'Minor units: what is asked, and once paid what was really taken.';
 comment on column public.transactions.amount_refunded is 'Minor units that went back, as the gateway says.';
-comment on column public.transactions.failure_code is 'Why the latest attempt failed, in the gateway''s word; or superseded.';
+comment on column public.transactions.failure_code is
+  'Why the latest attempt failed, in the gateway''s word; or superseded.';
 comment on column public.transactions.review_reason is
   'amount_mismatch (the booking is not Paid by it) · double_payment · booking_cancelled · dispute.';
 comment on column public.transactions.dispute_status is 'In the gateway''s word: needs_response, won, lost …';
-comment on column public.transactions.attempt is 'Part of the idempotency key at the gateway; next one after a fault there.';
-comment on column public.transactions.status_at is 'When, at the gateway, the state came about: older news change nothing.';
-comment on column public.transactions.cancel_requested_at is 'Superseded: to be canceled at the gateway, never handed out.';
+comment on column public.transactions.attempt is
+  'Part of the idempotency key at the gateway; next one after a fault there.';
+comment on column public.transactions.status_at is
+  'When, at the gateway, the state came about: older news change nothing.';
+comment on column public.transactions.cancel_requested_at is
+  'Superseded: to be canceled at the gateway, never handed out.';
 comment on column public.transactions.checked_at is 'When reconciliation last asked the gateway.';
-comment on column public.transactions.charge_refunded is 'The refunded total that the gateway last told, at charge_refunded_at.';
+comment on column public.transactions.charge_refunded is
+  'The refunded total that the gateway last told, at charge_refunded_at.';
 comment on column public.transactions.created_at is
   'By the clock, not the transaction''s start: attempts of a booking wait for each other and are told apart by it.';
 
@@ -145,16 +85,17 @@ create index if not exists transactions_open_idx on public.transactions (checked
   where status in ('pending', 'processing', 'failed') and canceled_at is null and gateway <> 'manual';
 create index if not exists transactions_review_idx on public.transactions (created_at desc) where needs_review;
 
-drop trigger if exists tg_transactions__set_updated_at on public.transactions;
-create trigger tg_transactions__set_updated_at before update on public.transactions
-  for each row execute function public.tg_set_updated_at();
+create or replace trigger tg_transactions__set_updated_at before update on public.transactions
+  for each row execute function app.tg_set_updated_at();
 
-alter table public.transactions enable row level security;
-revoke all on public.transactions from anon, authenticated;
+call app.close_table('public.transactions');
+create policy transactions_select_customer on public.transactions for select to customer
+  using (customer_id = (select auth.uid()));
 grant select, insert, update on public.transactions to service_role;
+grant select (
+  id, booking_id, customer_id, gateway, amount, amount_refunded, currency, status, payment_method, created_at, completed_at
+) on public.transactions to customer;
 
--- Who says so is told by the function that writes, in `app.actor` and `app.reason` for its transaction; a writer that
--- says nothing is named by its role.
 create table if not exists public.transaction_audit_logs (
   id bigint generated always as identity primary key,
   transaction_id uuid not null,
@@ -170,24 +111,22 @@ create table if not exists public.transaction_audit_logs (
   constraint transaction_audit_logs_transaction_id_fkey
     foreign key (transaction_id) references public.transactions (id) on delete restrict
 );
-comment on table public.transaction_audit_logs is 'Every change of a transaction''s state. Never changed or deleted, by anybody.';
+comment on table public.transaction_audit_logs is
+  'Every change of a transaction''s state. Never changed or deleted, by anybody.';
 comment on column public.transaction_audit_logs.old_status is 'Null: the row was made.';
-comment on column public.transaction_audit_logs.changed_by is 'A staff e-mail, stripe, reconciliation, checkout, or a database role.';
+comment on column public.transaction_audit_logs.changed_by is
+  'A staff e-mail, stripe, reconciliation, checkout, or a database role.';
 create index if not exists transaction_audit_logs_transaction_id_idx on public.transaction_audit_logs (transaction_id, id);
 create index if not exists transaction_audit_logs_created_at_idx on public.transaction_audit_logs (created_at);
+create or replace trigger tg_transaction_audit_logs__append_only
+  before update or delete or truncate on public.transaction_audit_logs
+  for each statement execute function app.tg_append_only();
 
-drop trigger if exists tg_transaction_audit_logs__append_only on public.transaction_audit_logs;
-create trigger tg_transaction_audit_logs__append_only before update or delete or truncate on public.transaction_audit_logs
-  for each statement execute function public.tg_append_only();
-
-alter table public.transaction_audit_logs enable row level security;
-revoke all on public.transaction_audit_logs from anon, authenticated;
+call app.close_table('public.transaction_audit_logs');
 grant select, insert on public.transaction_audit_logs to service_role;
 
-create or replace function public.tg_transactions__audit()
-returns trigger
-language plpgsql volatile security invoker set search_path = ''
-as $$
+create or replace function app.tg_transactions__audit()
+returns trigger language plpgsql volatile set search_path = '' as $$
 begin
   if tg_op = 'INSERT' or (old.status, old.amount, old.amount_refunded, old.dispute_status, old.review_reason)
     is distinct from (new.status, new.amount, new.amount_refunded, new.dispute_status, new.review_reason) then
@@ -196,26 +135,23 @@ begin
     ) values (
       new.id, case when tg_op = 'UPDATE' then old.status end, new.status, new.amount, new.amount_refunded,
       new.dispute_status, new.review_reason,
-      coalesce(nullif(current_setting('app.actor', true), ''), current_user),
+      app.actor() ->> 'name',
       nullif(current_setting('app.reason', true), '')
     );
   end if;
   return null;
-end
-$$;
-comment on function public.tg_transactions__audit() is 'Writes the audit row of a new or changed transaction.';
-revoke all on function public.tg_transactions__audit() from public, anon, authenticated;
+end $$;
+comment on function app.tg_transactions__audit is 'Writes the audit row of a new or changed transaction.';
 
-drop trigger if exists tg_transactions__audit on public.transactions;
-create trigger tg_transactions__audit after insert or update on public.transactions
-  for each row execute function public.tg_transactions__audit();
+create or replace trigger tg_transactions__audit after insert or update on public.transactions
+  for each row execute function app.tg_transactions__audit();
 
 -- The lock is a statement of its own, before the rows are read: of two transactions of one booking that change at once,
 -- the later sees the other's outcome.
-create or replace function public.tg_transactions__sync_booking()
-returns trigger
-language plpgsql volatile security invoker set search_path = ''
-as $$
+-- The lock is a statement of its own, before the rows are read: of two transactions of one booking that change at once,
+-- the later sees the other's outcome.
+create or replace function app.tg_transactions__sync_booking()
+returns trigger language plpgsql volatile set search_path = '' as $$
 declare
   v_booking_id public.booking_key := coalesce(new.booking_id, old.booking_id);
   v_paid public.transactions;
@@ -242,15 +178,13 @@ begin
     payment_method = case when v_status = 'Paid' then coalesce(v_paid.payment_method, v_paid.gateway) else payment_method end
   where id = v_booking_id and payment_status is distinct from v_status;
   return null;
-end
-$$;
-comment on function public.tg_transactions__sync_booking() is
+end $$;
+comment on function app.tg_transactions__sync_booking is
   'Sets the booking''s payment_status by all of its transactions; Paid confirms a Pending booking.';
-revoke all on function public.tg_transactions__sync_booking() from public, anon, authenticated;
 
 do $$
 begin
-  perform set_config('app.actor', 'migration', true), set_config('app.reason', 'noted before Phase 1', true);
+  perform app.act_as('migration', 'noted before Phase 1');
   insert into public.transactions (
     booking_id, customer_id, gateway, amount, amount_refunded, currency, status, payment_method, completed_at, created_at
   )
@@ -258,16 +192,17 @@ begin
     m.currency, case when b.payment_status = 'Refunded' then 'refunded' else 'completed' end, b.payment_method,
     coalesce(b.payment_date, b.created_at, now()), coalesce(b.created_at, now())
   from public.bookings b
-  cross join lateral (select coalesce(nullif(lower(btrim(b.currency)), ''), 'usd') as code) c
-  cross join lateral (select c.code as currency, public.booking_amount(b.amount, c.code) as amount) m
+  cross join lateral (
+    select app.booking_currency(b.currency) as currency, app.to_minor_units(b.amount, app.booking_currency(b.currency)) as amount
+  ) m
   where b.payment_status in ('Paid', 'Refunded') and m.amount > 0 and m.currency ~ '^[a-z]{3}$'
     and not exists (select from public.transactions t where t.booking_id = b.id);
-  perform set_config('app.actor', '', true), set_config('app.reason', '', true);
+  perform app.act_as(null);
 end $$;
 
-drop trigger if exists tg_transactions__sync_booking on public.transactions;
-create trigger tg_transactions__sync_booking
+create or replace trigger tg_transactions__sync_booking
   after insert or delete or update of booking_id, status, amount_refunded, review_reason on public.transactions
-  for each row execute function public.tg_transactions__sync_booking();
+  for each row execute function app.tg_transactions__sync_booking();
 
+insert into app.migrations (version) values ('20251026000001') on conflict do nothing;
 notify pgrst, 'reload schema';

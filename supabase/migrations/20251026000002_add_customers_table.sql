@@ -1,38 +1,29 @@
--- Purpose: customer accounts. Who the customers are, their sessions, the links that were mailed to them, their address
---   book and preferences, and the lock that keeps each to their own.
--- Roles: customer (granted to authenticator). The service acts as it on a customer's own rows, so that row-level security
---   is a second lock behind its own filters. Not `authenticated`, which may have staff's policies on existing projects.
--- Tables: customers, customer_sessions, email_verification_tokens, password_reset_tokens, customer_addresses,
---   customer_preferences; foreign keys from bookings and transactions.
--- Functions: none; what happens to these rows stands in the files that follow, one topic each.
--- Roll back: supabase/rollbacks/20251026000002_add_customers_table.sql (the accounts are lost with their tables).
+-- Put together by `make migration` from these files of supabase/schemas, where the text is edited:
+--   customers/customers.sql bookings/stats.sql customers/ownership.sql customers/mail_preferences.sql
+--   bookings/mails.sql
+-- Roll back: supabase/rollbacks/20251026000002_add_customers_table.sql
 
-do $$
-begin
-  if not exists (select from pg_roles where rolname = 'customer') then
-    create role customer nologin noinherit;
-  end if;
-end $$;
-grant customer to authenticator;
-grant usage on schema public to customer;
+-- Customer accounts: who the customers are, their sessions, the links that were mailed to them, their address book and
+-- preferences, and the lock that keeps each to their own: the service acts as role customer on a customer's rows, so that
+-- row-level security stands behind its own filters.
 
 -- A deleted account keeps its row, emptied of the person, because payments and audit rows refer to it.
 create table if not exists public.customers (
   id uuid primary key default gen_random_uuid(),
-  email text constraint customers_email_fits check (length(email) between 3 and 254),
+  email text constraint customers_email_check check (length(email) between 3 and 254),
   password_hash text,
   name text,
   phone text,
   avatar text,
   address text,
   status text not null default 'pending'
-    constraint customers_status_is_known check (status in ('pending', 'active', 'inactive', 'suspended')),
+    constraint customers_status_check check (status in ('pending', 'active', 'inactive', 'suspended')),
   verified_at timestamptz,
   password_changed_at timestamptz not null default now(),
-  loyalty_points integer not null default 0 constraint customers_loyalty_points_count check (loyalty_points >= 0),
+  loyalty_points integer not null default 0 constraint customers_loyalty_points_check check (loyalty_points >= 0),
   total_bookings integer not null default 0,
   total_spent numeric(14, 2) not null default 0,
-  stripe_customer_id text constraint customers_stripe_customer_id_is_unique unique,
+  stripe_customer_id text constraint customers_stripe_customer_id_key unique,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   deleted_at timestamptz,
@@ -49,7 +40,8 @@ comment on column public.customers.email is 'Unique without regard to case among
 comment on column public.customers.password_hash is 'bcrypt ($2a$, $2b$). Read by service_role alone.';
 comment on column public.customers.status is
   'pending: address not proven · active · inactive and suspended: may not sign in, by staff or after deletion.';
-comment on column public.customers.verified_at is 'When the address was proven by a mailed link, or vouched for by staff.';
+comment on column public.customers.verified_at is
+  'When the address was proven by a mailed link, or vouched for by staff.';
 comment on column public.customers.password_changed_at is 'Reset mails older than this have lost their purpose.';
 comment on column public.customers.total_spent is 'Currency units really paid: completed payments less refunds.';
 create unique index if not exists customers_email_lower_idx on public.customers (lower(email)) where deleted_at is null;
@@ -75,12 +67,12 @@ create table if not exists public.email_verification_tokens (
   id uuid primary key default gen_random_uuid(),
   customer_id uuid not null references public.customers (id) on delete cascade,
   email_id uuid not null,
-  token_hash text not null constraint email_verification_tokens_token_hash_is_sha256 check (token_hash ~ '^[0-9a-f]{64}$'),
+  token_hash text not null constraint email_verification_tokens_token_hash_check check (token_hash ~ '^[0-9a-f]{64}$'),
   expires_at timestamptz not null,
   used_at timestamptz,
   superseded_at timestamptz,
   created_at timestamptz not null default now(),
-  constraint email_verification_tokens_token_hash_is_unique unique (token_hash)
+  constraint email_verification_tokens_token_hash_key unique (token_hash)
 );
 comment on table public.email_verification_tokens is 'Links that prove an address: one use, the newest mail counts.';
 comment on column public.email_verification_tokens.email_id is
@@ -93,12 +85,12 @@ create table if not exists public.password_reset_tokens (
   id uuid primary key default gen_random_uuid(),
   customer_id uuid not null references public.customers (id) on delete cascade,
   email_id uuid not null,
-  token_hash text not null constraint password_reset_tokens_token_hash_is_sha256 check (token_hash ~ '^[0-9a-f]{64}$'),
+  token_hash text not null constraint password_reset_tokens_token_hash_check check (token_hash ~ '^[0-9a-f]{64}$'),
   expires_at timestamptz not null,
   used_at timestamptz,
   superseded_at timestamptz,
   created_at timestamptz not null default now(),
-  constraint password_reset_tokens_token_hash_is_unique unique (token_hash)
+  constraint password_reset_tokens_token_hash_key unique (token_hash)
 );
 comment on table public.password_reset_tokens is 'Links that set a new password, like email_verification_tokens.';
 create index if not exists password_reset_tokens_customer_id_idx on public.password_reset_tokens (customer_id);
@@ -138,74 +130,49 @@ comment on table public.customer_preferences is 'What a customer chose; without 
 comment on column public.customer_preferences.language is 'BCP 47.';
 comment on column public.customer_preferences.currency is 'ISO 4217, lower case.';
 
-do $$
-declare
-  v_table text;
-begin
-  foreach v_table in array array['customers', 'customer_addresses', 'customer_preferences'] loop
-    execute format('drop trigger if exists %I on public.%I', v_table || '_set_updated_at', v_table);
-    execute format(
-      'create trigger %I before update on public.%I for each row execute function public.tg_set_updated_at()',
-      v_table || '_set_updated_at', v_table
-    );
-  end loop;
-  -- Both tables are older than this one, so their columns waited for it.
-  foreach v_table in array array['bookings', 'transactions'] loop
-    if not exists (select from pg_constraint where conname = v_table || '_customer_id_fkey') then
-      execute format(
-        'alter table public.%I add constraint %I foreign key (customer_id) references public.customers (id) on delete set null',
-        v_table, v_table || '_customer_id_fkey'
-      );
-    end if;
-  end loop;
-end $$;
+create or replace trigger tg_customers__set_updated_at before update on public.customers
+  for each row execute function app.tg_set_updated_at();
+create or replace trigger tg_customer_addresses__set_updated_at before update on public.customer_addresses
+  for each row execute function app.tg_set_updated_at();
+create or replace trigger tg_customer_preferences__set_updated_at before update on public.customer_preferences
+  for each row execute function app.tg_set_updated_at();
+
+-- Both tables are older than this one, so their columns waited for it.
+alter table public.bookings
+  drop constraint if exists bookings_customer_id_fkey,
+  add constraint bookings_customer_id_fkey foreign key (customer_id) references public.customers (id) on delete set null;
+alter table public.transactions
+  drop constraint if exists transactions_customer_id_fkey,
+  add constraint transactions_customer_id_fkey
+    foreign key (customer_id) references public.customers (id) on delete set null;
 
 -- Sessions and tokens have no policy: only the service sees them.
-alter table public.customers enable row level security;
-alter table public.customer_sessions enable row level security;
-alter table public.email_verification_tokens enable row level security;
-alter table public.password_reset_tokens enable row level security;
-alter table public.customer_addresses enable row level security;
-alter table public.customer_preferences enable row level security;
-
-drop policy if exists customers_select_customer on public.customers;
+call app.close_table('public.customers');
+call app.close_table('public.customer_sessions');
+call app.close_table('public.email_verification_tokens');
+call app.close_table('public.password_reset_tokens');
+call app.close_table('public.customer_addresses');
+call app.close_table('public.customer_preferences');
 create policy customers_select_customer on public.customers for select to customer
   using (id = (select auth.uid()) and deleted_at is null);
-drop policy if exists customers_update_customer on public.customers;
 create policy customers_update_customer on public.customers for update to customer
   using (id = (select auth.uid()) and deleted_at is null) with check (id = (select auth.uid()));
 
-drop policy if exists customer_addresses_select_customer on public.customer_addresses;
 create policy customer_addresses_select_customer on public.customer_addresses for select to customer
   using (customer_id = (select auth.uid()));
-drop policy if exists customer_addresses_insert_customer on public.customer_addresses;
 create policy customer_addresses_insert_customer on public.customer_addresses for insert to customer
   with check (customer_id = (select auth.uid()));
-drop policy if exists customer_addresses_update_customer on public.customer_addresses;
 create policy customer_addresses_update_customer on public.customer_addresses for update to customer
   using (customer_id = (select auth.uid())) with check (customer_id = (select auth.uid()));
-drop policy if exists customer_addresses_delete_customer on public.customer_addresses;
 create policy customer_addresses_delete_customer on public.customer_addresses for delete to customer
   using (customer_id = (select auth.uid()));
 
-drop policy if exists customer_preferences_select_customer on public.customer_preferences;
 create policy customer_preferences_select_customer on public.customer_preferences for select to customer
   using (customer_id = (select auth.uid()));
-drop policy if exists customer_preferences_insert_customer on public.customer_preferences;
 create policy customer_preferences_insert_customer on public.customer_preferences for insert to customer
   with check (customer_id = (select auth.uid()));
-drop policy if exists customer_preferences_update_customer on public.customer_preferences;
 create policy customer_preferences_update_customer on public.customer_preferences for update to customer
   using (customer_id = (select auth.uid())) with check (customer_id = (select auth.uid()));
-
-drop policy if exists bookings_select_customer on public.bookings;
-create policy bookings_select_customer on public.bookings for select to customer
-  using (customer_id = (select auth.uid()));
-drop policy if exists packages_select_customer on public.packages;
-create policy packages_select_customer on public.packages for select to customer using (true);
-
-revoke all on public.customers, public.customer_sessions, public.email_verification_tokens, public.password_reset_tokens,
-  public.customer_addresses, public.customer_preferences from anon, authenticated;
 grant select, insert, update, delete
   on public.customers, public.customer_sessions, public.email_verification_tokens, public.password_reset_tokens,
   public.customer_addresses, public.customer_preferences to service_role;
@@ -218,10 +185,256 @@ grant select, insert (customer_id, label, name, phone, street, city, state, post
   on public.customer_addresses to customer;
 grant select, insert (customer_id, language, currency, timezone, newsletter, sms, email_notifications),
   update (language, currency, timezone, newsletter, sms, email_notifications) on public.customer_preferences to customer;
-grant select (
-  id, customer_id, name, email, phone, package, package_id, travel_date, return_date, booking_date, amount, currency,
-  status, payment_status, payment_date, number_of_guests, message, special_requests, created_at
-) on public.bookings to customer;
-grant select on public.packages to customer;
 
+-- What a customer booked, spent and earned, kept current by the rows it follows from.
+
+create or replace function public.calculate_loyalty_points(p_customer_id uuid)
+returns integer language sql stable set search_path = '' as $$
+  select floor(greatest(c.total_spent, 0) / 10)::integer from public.customers c where c.id = p_customer_id;
+$$;
+comment on function public.calculate_loyalty_points(uuid) is '1 point for each full 10 currency units really paid.';
+
+-- Always counted anew from the rows, so the figures cannot drift. The lock comes first, in a statement of its own: the
+-- counting statements then see what another transaction of the same customer has just committed.
+create or replace function public.update_customer_stats(p_customer_id uuid)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_bookings integer;
+  v_spent numeric;
+begin
+  perform from public.customers where id = p_customer_id for no key update;
+  select count(*) into v_bookings from public.bookings where customer_id = p_customer_id and status <> 'Cancelled';
+  select round(coalesce(sum(app.to_units(amount - amount_refunded, currency)), 0), 2) into v_spent
+  from public.transactions
+  where customer_id = p_customer_id and status in ('completed', 'refunded') and currency = app.booking_currency(null);
+  update public.customers set total_bookings = v_bookings, total_spent = v_spent
+  where id = p_customer_id and (total_bookings, total_spent) is distinct from (v_bookings, v_spent);
+  update public.customers set loyalty_points = public.calculate_loyalty_points(id)
+  where id = p_customer_id and loyalty_points <> public.calculate_loyalty_points(id);
+end $$;
+comment on function public.update_customer_stats(uuid) is
+  'Count total_bookings (without cancelled ones), total_spent (payments less refunds, in the agency''s currency) and '
+  'loyalty_points anew.';
+
+create or replace function app.tg_update_customer_stats()
+returns trigger language plpgsql volatile set search_path = '' as $$
+begin
+  if tg_op <> 'INSERT' and old.customer_id is not null then
+    perform public.update_customer_stats(old.customer_id);
+  end if;
+  if tg_op <> 'DELETE' and new.customer_id is not null
+    and (tg_op = 'INSERT' or new.customer_id is distinct from old.customer_id) then
+    perform public.update_customer_stats(new.customer_id);
+  end if;
+  return null;
+end $$;
+comment on function app.tg_update_customer_stats is
+  'Keeps the totals of the row''s customer current; "after" triggers.';
+
+create or replace trigger tg_bookings__update_customer_stats
+  after insert or delete or update of customer_id, status on public.bookings
+  for each row execute function app.tg_update_customer_stats();
+create or replace trigger tg_transactions__update_customer_stats
+  after insert or delete or update of customer_id, status, amount, amount_refunded, currency on public.transactions
+  for each row execute function app.tg_update_customer_stats();
+
+-- Whose a booking is: the verified customer's whose address it carries, from the moment it is made or its address changes,
+-- by whatever door; else the customer's who was signed in while making it.
+
+-- The service vouches for a visitor who is signed in, in the token that it makes for one request of /rest/v1.
+create or replace function app.visiting_customer()
+returns uuid language plpgsql stable set search_path = '' as $$
+declare
+  v_claims jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
+begin
+  return (
+    select s.customer_id from public.customer_sessions s join public.customers c on c.id = s.customer_id
+    where s.id = (v_claims ->> 'sid')::uuid and s.customer_id = (v_claims ->> 'customer')::uuid and s.expires_at > now()
+      and c.deleted_at is null and c.status in ('pending', 'active') and v_claims ->> 'role' = 'anon'
+  );
+end $$;
+comment on function app.visiting_customer is 'The customer who is signed in while asking as a visitor; null for nobody.';
+
+create or replace function app.find_verified_customer(p_email text)
+returns uuid language sql stable set search_path = '' as $$
+  select id from public.customers where lower(email) = lower(p_email) and deleted_at is null and verified_at is not null;
+$$;
+comment on function app.find_verified_customer is 'The customer who has proven that address; null for nobody.';
+
+-- After the row is there, so that a stranger who books under somebody's address is not shown that it has an account.
+-- Definer: visitors and staff do not read customers.
+create or replace function app.tg_bookings__find_customer()
+returns trigger language plpgsql security definer set search_path = '' as $$
+declare
+  v_customer_id uuid := app.find_verified_customer(new.email);
+begin
+  if tg_op = 'INSERT' then
+    v_customer_id := coalesce(v_customer_id, new.customer_id, app.visiting_customer());
+  elsif v_customer_id is null and new.customer_id is distinct from app.find_verified_customer(old.email) then
+    return null;  -- it was not theirs by its address
+  end if;
+  update public.bookings set customer_id = v_customer_id where id = new.id and customer_id is distinct from v_customer_id;
+  return null;
+end $$;
+comment on function app.tg_bookings__find_customer is 'Gives a booking to the verified customer whose address it carries.';
+
+create or replace trigger tg_bookings__find_customer after insert on public.bookings
+  for each row execute function app.tg_bookings__find_customer();
+create or replace trigger tg_bookings__find_customer_anew after update of email on public.bookings
+  for each row when (lower(old.email) is distinct from lower(new.email)) execute function app.tg_bookings__find_customer();
+
+create or replace function app.tg_bookings__hand_over_payments()
+returns trigger language plpgsql security definer set search_path = '' as $$
+begin
+  update public.transactions set customer_id = new.customer_id
+  where booking_id = new.id and customer_id is distinct from new.customer_id;
+  return null;
+end $$;
+comment on function app.tg_bookings__hand_over_payments is 'The payments of a booking belong to whom the booking belongs to.';
+-- Definer: as for the owner.
+create or replace trigger tg_bookings__hand_over_payments after update of customer_id on public.bookings
+  for each row when (old.customer_id is distinct from new.customer_id)
+  execute function app.tg_bookings__hand_over_payments();
+
+-- What a customer chose decides how mails to the proven address read, and whether those that only inform are sent at all.
+
+create or replace function app.tg_email_outbox__apply_preferences()
+returns trigger language plpgsql set search_path = '' as $$
+declare
+  v_chosen public.customer_preferences;
+begin
+  select p.* into v_chosen from public.customer_preferences p
+  where p.customer_id = coalesce(new.customer_id, app.find_verified_customer(new.recipient));
+  if v_chosen.language is not null then
+    new.data := new.data || jsonb_build_object('language', v_chosen.language);
+  end if;
+  if v_chosen.email_notifications is false and new.template in ('booking-received', 'booking-reminder', 'payment-failed') then
+    new.state := 'dropped';
+    new.finished_at := now();
+    new.last_error := 'The customer wants no such mails.';
+  end if;
+  return new;
+end $$;
+comment on function app.tg_email_outbox__apply_preferences is
+  'Notes the language for the template, and drops what informs only where the customer wants no notifications.';
+
+create or replace trigger tg_email_outbox__apply_preferences before insert on public.email_outbox
+  for each row execute function app.tg_email_outbox__apply_preferences();
+
+-- Mails about bookings, queued where the thing happens, whoever did it and by whichever door.
+
+-- What a booking's mail says, and how much of it: of two that wait, the one that says more is sent, with the facts of both.
+create or replace function app.booking_mail_rank(p_template text)
+returns integer language sql immutable set search_path = '' as $$
+  select array_position(array['booking-received', 'payment-receipt', 'booking-confirmed', 'booking-cancelled'], p_template);
+$$;
+comment on function app.booking_mail_rank is 'How much a mail about a booking says; null for one that is sent by itself.';
+
+create or replace function app.queue_booking_mail(
+  p_booking_id public.booking_key, p_template text, p_facts jsonb default '{}'
+) returns uuid language plpgsql volatile set search_path = '' as $$
+declare
+  v_booking public.bookings;
+  v_currency text;
+  v_waiting public.email_outbox;
+  v_data jsonb;
+begin
+  select * into v_booking from public.bookings where id = p_booking_id;
+  if v_booking.email = '' then
+    return null;
+  end if;
+  v_currency := app.booking_currency(v_booking.currency);
+  v_data := p_facts || jsonb_build_object(
+    'name', v_booking.name, 'booking_id', v_booking.id, 'package', v_booking.package, 'travel_date', v_booking.travel_date,
+    'return_date', v_booking.return_date, 'guests', v_booking.number_of_guests,
+    'price', app.to_minor_units(v_booking.amount, v_currency), 'is_paid', v_booking.payment_status = 'Paid',
+    'currency', v_currency, 'exponent', (app.currency(v_currency)).exponent
+  );
+  -- A receipt is not lost in the news that the trip was cancelled.
+  select * into v_waiting from public.email_outbox
+  where booking_id = p_booking_id and state = 'queued' and attempts = 0 and app.booking_mail_rank(template) is not null
+    and array[template, p_template] not in (
+      array['payment-receipt', 'booking-cancelled'], array['booking-cancelled', 'payment-receipt']
+    )
+  order by created_at desc limit 1 for update;
+  if v_waiting.id is null or app.booking_mail_rank(p_template) is null then
+    return app.queue_email(p_template, v_booking.email, v_data, p_booking_id => p_booking_id);
+  end if;
+  update public.email_outbox
+  set data = data || v_data, recipient = v_booking.email,
+    template = case
+      when p_template in ('booking-confirmed', 'booking-cancelled')
+        or app.booking_mail_rank(p_template) > app.booking_mail_rank(template) then p_template
+      else template
+    end
+  where id = v_waiting.id;
+  return v_waiting.id;
+end $$;
+comment on function app.queue_booking_mail is
+  'Queue a mail to the address of a booking, or add what it says to one that waits; p_facts are beside the booking''s own. Its '
+  'id, or null where the booking has no address.';
+
+-- Definer: visitors and staff do not see the outbox.
+create or replace function app.tg_bookings__queue_mail()
+returns trigger language plpgsql security definer set search_path = '' as $$
+begin
+  perform app.queue_booking_mail(new.id, case new.status
+    when 'Pending' then 'booking-received' when 'Confirmed' then 'booking-confirmed' when 'Cancelled' then 'booking-cancelled'
+  end);
+  return null;
+end $$;
+comment on function app.tg_bookings__queue_mail is 'Tells the payer that the booking was received, confirmed or cancelled.';
+
+create or replace trigger tg_bookings__queue_mail_received after insert on public.bookings
+  for each row when (new.status = 'Pending') execute function app.tg_bookings__queue_mail();
+create or replace trigger tg_bookings__queue_mail_changed after update of status on public.bookings
+  for each row when (old.status <> new.status and new.status in ('Confirmed', 'Cancelled'))
+  execute function app.tg_bookings__queue_mail();
+
+-- The site's staff pages ask for a mail by writing a row. The words of its subject tell the occasion; the address and the
+-- text are ours. What the change of status has just queued is not queued again.
+create or replace function app.tg_email_history__queue()
+returns trigger language plpgsql security definer set search_path = '' as $$
+declare
+  v_booking_id public.booking_key := case new.related_to when 'booking' then app.to_booking_key(new.related_id::text) end;
+  v_template text := case
+    when new.email_type = 'booking_confirmation' then 'booking-received'
+    when new.subject ~ '^Booking Confirmed' then 'booking-confirmed'
+    when new.subject ~ '^Booking Cancelled' then 'booking-cancelled'
+    when new.subject ~ '^Booking Reminder' then 'booking-reminder'
+  end;
+  v_booking public.bookings;
+begin
+  select * into v_booking from public.bookings where id = v_booking_id;
+  new.status := 'failed';
+  if v_booking.id is null or v_template is null then
+    new.error_message := 'Only mails about a booking of ours are sent: received, confirmed, cancelled, reminder.';
+    return new;
+  end if;
+  new.recipient_email := v_booking.email;
+  select id into new.outbox_id from public.email_outbox
+  where booking_id = v_booking.id and template = v_template and created_at > now() - interval '10 minutes'
+  order by created_at desc limit 1;
+  if v_template = 'booking-confirmed' and v_booking.status <> 'Confirmed'
+    or v_template = 'booking-cancelled' and v_booking.status <> 'Cancelled' then
+    new.error_message := format('The booking is %s.', v_booking.status);
+    return new;
+  end if;
+  new.outbox_id := coalesce(new.outbox_id, app.queue_booking_mail(v_booking.id, v_template));
+  select case m.state when 'sent' then 'sent' when 'queued' then 'pending' when 'sending' then 'pending' else 'failed' end,
+    case when m.state = 'sent' then m.finished_at end, case when m.state in ('dropped', 'dead') then m.last_error end
+  into new.status, new.sent_at, new.error_message
+  from public.email_outbox m where m.id = new.outbox_id;
+  if not found then
+    new.status := 'failed';
+    new.error_message := 'The booking has no e-mail address.';
+  end if;
+  return new;
+end $$;
+comment on function app.tg_email_history__queue is 'Queues our own mail for the booking that the row names, once, and says how it goes.';
+
+create or replace trigger tg_email_history__queue before insert on public.email_history
+  for each row execute function app.tg_email_history__queue();
+
+insert into app.migrations (version) values ('20251026000002') on conflict do nothing;
 notify pgrst, 'reload schema';

@@ -1,19 +1,17 @@
--- Purpose: what /api/ready and /api/email-status ask, in one request.
--- Functions: readiness. SECURITY DEFINER functions: none.
+-- Put together by `make migration` from these files of supabase/schemas, where the text is edited:
+--   core/readiness.sql
 -- Roll back: supabase/rollbacks/20251028000000_add_readiness.sql
 
--- The schema version is that of the newest migration the service needs: this one states it, and service/health.py
--- expects it. A later migration replaces the function with its own version.
+-- What /api/ready and /api/email-status ask, in one request.
+
 create or replace function public.readiness()
-returns jsonb
-language sql stable security invoker set search_path = ''
-as $$
+returns jsonb language sql stable set search_path = '' as $$
   select jsonb_build_object(
-    'schema_version', '20251028000000', 'mail', public.email_queue_status(), 'payments', public.payment_backlog()
+    'schema_version', (select max(version) from app.migrations), 'currency', (select currency from app.agency), 'mail', public.email_queue_status(),
+    'payments', app.payment_backlog()
   );
 $$;
-comment on function public.readiness is 'The version of the schema and how the outbox and the inbox of payments stand.';
-revoke all on function public.readiness from public, anon, authenticated;
-grant execute on function public.readiness to service_role;
+comment on function public.readiness is 'The newest migration and how the outbox and the inbox of payments stand.';
 
+insert into app.migrations (version) values ('20251028000000') on conflict do nothing;
 notify pgrst, 'reload schema';

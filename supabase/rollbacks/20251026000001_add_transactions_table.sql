@@ -1,10 +1,7 @@
--- Undoes 20251026000001_add_transactions_table.sql. Bookings keep the payment_status they have.
-drop table if exists public.transaction_audit_logs;
-drop table if exists public.transactions;
-drop function if exists public.tg_transactions__sync_booking();
-drop function if exists public.tg_transactions__audit();
-drop function if exists public.booking_amount(numeric, text);
-drop function if exists public.minimum_amount(text);
-drop function if exists public.currency_exponent(text);
-
+-- Undoes 20251026000001_add_transactions_table.sql. The record of payments is lost; bookings keep the payment_status they have.
+drop table if exists
+  public.transaction_audit_logs, public.transactions;
+drop function if exists
+  app.tg_transactions__sync_booking, app.tg_transactions__audit;
+delete from app.migrations where version = '20251026000001';
 notify pgrst, 'reload schema';

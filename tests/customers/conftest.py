@@ -25,7 +25,7 @@ def link(db: psycopg.Connection) -> Callable[..., dict[str, str]]:
         query = "select id from email_outbox where recipient = %s and template = %s order by created_at desc limit 1"
         (email_id,) = fetch_row(db, query, [email, template])
         token, hashed = new_token()
-        (made,) = fetch_row(db, "select mint_email_token(%s, %s, %s)", [email_id, hashed, ttl])
+        (made,) = fetch_row(db, "select issue_email_token(%s, %s, %s)", [email_id, hashed, ttl])
         return {**({"customerId": made["customer_id"]} if made else {}), "token": token}
 
     return mint

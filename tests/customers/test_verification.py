@@ -70,7 +70,7 @@ def test_a_link_is_not_minted_while_a_newer_mail_of_the_kind_waits(api, db, newc
     mails = "select id from email_outbox where recipient = %s order by created_at"
     api.post(RESEND, {"email": newcomer["email"]})
     older, newer = [row[0] for row in db.execute(mails, [newcomer["email"]])]
-    mint = "select mint_email_token(%s, %s, 3600)"
+    mint = "select issue_email_token(%s, %s, 3600)"
     assert db.execute(mint, [older, "a" * 64]).fetchone() == (None,)
     assert db.execute(mint, [newer, "b" * 64]).fetchone() == ({"customer_id": newcomer["customerId"]},)
 

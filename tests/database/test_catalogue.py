@@ -1,31 +1,52 @@
 """House rules that hold for every table and function, asked of the catalogue of a migrated database."""
 
+import httpx
 import psycopg
 import pytest
 
-# SECURITY DEFINER functions, each with the reason in its migration's header.
+from tools.stack import Stack
+
+# SECURITY DEFINER functions, each with the reason above it.
 DEFINERS = {
-    "staff_can",
-    "tg_bookings__note_payment",
-    "tg_admin_users__keep_an_admin",
-    "tg_admin_users__record",
-    "tg_site_insert__take_limit",
+    "app.column_rules",
+    "app.staff_can",
+    "app.tg_bookings__find_customer",
+    "app.tg_bookings__hand_over_payments",
+    "app.tg_bookings__note_payment",
+    "app.tg_bookings__queue_mail",
+    "app.tg_bookings__set_currency",
+    "app.tg_email_history__queue",
+    "app.tg_admin_users__keep_an_admin",
+    "app.tg_admin_users__record",
+    "app.tg_limit_visitor",
 }
-# Functions that a role with row-level security calls: as one customer, or as staff by its permissions.
+# Who may execute what, beside the service. PostgREST serves `public` alone: what stands in `app` is for policies,
+# checks and functions that run with the caller's rights.
 CALLERS = {
-    "address_json": ["customer"],
-    "customer_json": ["customer"],
-    "delete_address": ["customer"],
-    "list_customer_bookings": ["customer"],
-    "lock_customer": ["customer"],
-    "record_customer_event": ["customer"],
-    "save_address": ["customer"],
-    "update_preferences": ["customer"],
-    "update_profile": ["customer"],
-    "holds_secret": ["staff"],
-    "is_secret_name": ["staff"],
-    "mask_secrets": ["staff"],
-    "staff_can": ["staff"],
+    "public.delete_address": ["customer"],
+    "public.list_customer_bookings": ["customer"],
+    "public.save_address": ["customer"],
+    "public.update_preferences": ["customer"],
+    "public.update_profile": ["customer"],
+    "app.actor": ["customer"],
+    "app.booking_currency": ["customer"],
+    "app.uuid_v7": ["anon", "staff"],
+    "app.address_json": ["customer"],
+    "app.customer_json": ["customer"],
+    "app.lock_customer": ["customer"],
+    "app.record_customer_event": ["customer"],
+    "app.column_rules": ["staff"],
+    "app.holds_secret": ["staff"],
+    "app.is_secret_name": ["staff"],
+    "app.mask_secrets": ["staff"],
+    "app.refuse_staff": ["staff"],
+    "app.staff_can": ["staff"],
+    "app.is_public_setting": ["anon", "staff"],
+    "app.are_lines": ["anon", "customer", "staff"],
+    "app.columns_to_fill": ["anon", "customer", "staff"],
+    "app.is_email": ["anon", "customer", "staff"],
+    "app.is_line": ["anon", "customer", "staff"],
+    "app.is_text": ["anon", "customer", "staff"],
 }
 
 TABLES = """
@@ -33,14 +54,15 @@ TABLES = """
     where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') order by 1
 """
 FUNCTIONS = """
-    select p.proname, p.prosecdef, coalesce(array_to_string(p.proconfig, ','), '') as settings, obj_description(p.oid),
+    select n.nspname || '.' || p.proname, p.prosecdef,
+      coalesce(array_to_string(p.proconfig, ','), '') as settings, obj_description(p.oid),
       array(
         select r.rolname from pg_roles r
         where r.rolname in ('anon', 'authenticated', 'customer', 'staff')
           and has_function_privilege(r.oid, p.oid, 'execute')
         order by 1
       ) as callers
-    from pg_proc p where p.pronamespace = 'public'::regnamespace order by 1
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('public', 'app') order by 1
 """
 UNINDEXED_FOREIGN_KEYS = """
     select c.conrelid::regclass || '.' || c.conname from pg_constraint c
@@ -76,6 +98,26 @@ def test_no_role_of_the_browser_calls_a_function_of_the_service(catalogue: psyco
     assert {name: callers for name, _, _, _, callers in rows if callers} == CALLERS
 
 
+def test_what_only_sql_calls_is_not_served(stack: Stack):
+    """The schema app is not exposed: neither by its name nor as part of `public`."""
+    headers = {"apikey": stack.key("service_role"), "Authorization": f"Bearer {stack.key('service_role')}"}
+    url = stack.url("api") + "/rest/v1/rpc/to_booking_key"
+    assert httpx.post(url, headers=headers, json={"p_text": "1"}).status_code == 404
+    assert httpx.post(url, headers={**headers, "Content-Profile": "app"}, json={"p_text": "1"}).status_code == 406
+
+
+def test_everything_that_is_made_later_begins_closed(catalogue: psycopg.Connection):
+    """Supabase's defaults would give new tables and functions to visitors, Postgres new functions to everybody."""
+    with catalogue.transaction(force_rollback=True):
+        catalogue.execute("create table later (id int); create function later() returns int language sql as 'select 1'")
+        for role in ("anon", "authenticated", "customer", "staff"):
+            assert catalogue.execute(
+                "select has_table_privilege(%(role)s, 'later', 'select'),"
+                " has_function_privilege(%(role)s, 'later()', 'execute')",
+                {"role": role},
+            ).fetchone() == (False, False)
+
+
 def test_every_foreign_key_has_an_index(catalogue: psycopg.Connection):
     assert catalogue.execute(UNINDEXED_FOREIGN_KEYS).fetchall() == []
 
@@ -88,7 +130,7 @@ def test_policies_name_their_role_and_ask_for_the_caller_once(catalogue: psycopg
         name
         for name, _, using, check in policies
         for text in (using, check)
-        for asked in ("auth.uid(", "staff_can(")
+        for asked in ("auth.uid(", "app.staff_can(")
         if text.count(asked) != text.count(f"SELECT {asked}")
     ]
     assert bare == []

@@ -1,4 +1,4 @@
-"""The migrations: on an empty project, on an existing one, twice, and back again."""
+"""The migrations: they say what the schemas say, on an empty project and on an existing one, twice, and back again."""
 
 import re
 from collections.abc import Iterator
@@ -8,35 +8,47 @@ import psycopg
 import pytest
 
 from devstack.postgres import BINARIES, Postgres
-from tools.project import MIGRATIONS, PROJECT
+from tests.database.existing import PROJECTS
+from tools import migration
+from tools.migration import MIGRATIONS, SUPABASE, Rows, catalogue
 
 FILES = sorted(MIGRATIONS.glob("*.sql"))
-ROLLBACKS = PROJECT / "supabase" / "rollbacks"
-EXISTING = (Path(__file__).parent / "existing_project.sql").read_text()
-
-# Everything that a migration can leave behind in `public`, but for what belongs to an extension.
-INVENTORY = """
-    select 'relation ' || relname from pg_class where relnamespace = 'public'::regnamespace
-    union select 'function ' || proname from pg_proc where pronamespace = 'public'::regnamespace
-    union select 'domain ' || typname from pg_type where typnamespace = 'public'::regnamespace and typtype in ('d', 'e')
-    union select 'policy ' || polname from pg_policy
-    union select 'column ' || attrelid::regclass || '.' || attname
-      from pg_attribute a join pg_class c on c.oid = attrelid
-      where c.relnamespace = 'public'::regnamespace and attnum > 0 and not attisdropped
-    union select 'trigger ' || tgname from pg_trigger where not tgisinternal
-    union select 'schema ' || nspname from pg_namespace where nspname not like 'pg\\_%'
-"""
+ROLLBACKS = SUPABASE / "rollbacks"
+DEFINITION = re.compile(r"create or replace (?:function|procedure) (\w+\.\w+)\(")
 
 
 @pytest.fixture(scope="module", params=sorted(BINARIES))
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with Postgres(tmp_path_factory.mktemp("pg"), request.param, migrations=MIGRATIONS) as running:
+    with Postgres(tmp_path_factory.mktemp("pg"), request.param) as running:
         yield running
 
 
-def inventory(server: Postgres, database: str) -> set[str]:
-    with psycopg.connect(server.uri(database=database)) as connection:
-        return {row[0] for row in connection.execute(INVENTORY)}
+@pytest.fixture(scope="module")
+def fresh(server: Postgres) -> Rows:
+    """The catalogue of an empty project with all migrations."""
+    with database(server, "fresh") as connection:
+        migrate(connection)
+        return catalogue(connection)
+
+
+def database(server: Postgres, name: str) -> psycopg.Connection:
+    server.create_database(name)
+    return psycopg.connect(server.uri(database=name), autocommit=True)
+
+
+def migrate(connection: psycopg.Connection) -> None:
+    for path in FILES:
+        connection.execute(path.read_text())
+
+
+def roll_back(connection: psycopg.Connection) -> None:
+    for path in reversed(FILES):
+        connection.execute((ROLLBACKS / path.name).read_text())
+
+
+def differences(one: Rows, other: Rows) -> dict[tuple[str, str], tuple[str | None, str | None]]:
+    keys = sorted(one.keys() | other.keys())
+    return {key: (one.get(key), other.get(key)) for key in keys if one.get(key) != other.get(key)}
 
 
 def test_versions_are_unique_and_of_14_digits():
@@ -45,47 +57,121 @@ def test_versions_are_unique_and_of_14_digits():
     assert len(set(versions)) == len(versions)
 
 
-def test_every_migration_has_its_rollback():
+def test_every_migration_has_its_rollback_and_notes_itself():
     assert {path.name for path in FILES} == {path.name for path in ROLLBACKS.glob("*.sql")}
+    assert [path.name for path in FILES if not path.read_text().endswith(migration.foot(path))] == []
 
 
-def test_an_empty_project_is_filled_twice_and_emptied(server: Postgres):
-    server.create_database("empty")
-    before = inventory(server, "empty")
-    assert server.migrate("empty") == [path.stem for path in FILES]
-    filled = inventory(server, "empty")
-    for path in FILES:
-        server.execute(path.read_text(), database="empty")
-    assert inventory(server, "empty") == filled
-    for path in reversed(FILES):
-        server.execute((ROLLBACKS / path.name).read_text(), database="empty")
-    assert inventory(server, "empty") - before == {
-        "schema supabase_migrations"  # the history's own, in which nothing of ours is left
-    }
-    for path in FILES:
-        server.execute(path.read_text(), database="empty")
-    assert inventory(server, "empty") - {"schema supabase_migrations"} == filled - {"schema supabase_migrations"}
+def test_what_is_not_released_is_put_together_from_the_schemas():
+    assert [
+        path.name
+        for path in FILES
+        if migration.sources(path)
+        and path.name not in migration.released()
+        and path.read_text() != migration.composed(path)
+    ] == []
 
 
-def test_an_existing_project_keeps_its_ids_and_rows(server: Postgres):
-    server.create_database("existing")
-    server.execute(EXISTING, database="existing")
-    server.migrate("existing")
-    for path in FILES:
-        server.execute(path.read_text(), database="existing")
-    with psycopg.connect(server.uri(database="existing"), autocommit=True) as owner:
-        rows = owner.execute("select id, name, amount, payment_status, currency from bookings order by id").fetchall()
-        assert rows == [(1, "Old Guest", 900, "Paid", "usd"), (2, "Old Guest", 450, "Pending", "usd")]
-        assert owner.execute(
+def test_a_released_migration_never_changes():
+    for name, checksum in migration.released().items():
+        assert migration.checksum(MIGRATIONS / name) == checksum, f"{name} is released: write a further migration"
+
+
+def test_a_change_of_a_released_migration_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(migration, "MIGRATIONS", tmp_path)
+    monkeypatch.setattr(migration, "RELEASED", tmp_path / "released.sha256")
+    (tmp_path / FILES[0].name).write_text(FILES[0].read_text())
+    migration.release()
+    assert migration.released() == {FILES[0].name: migration.checksum(FILES[0])}
+    (tmp_path / FILES[0].name).write_text(FILES[0].read_text() + " ")
+    assert migration.released() != {FILES[0].name: migration.checksum(tmp_path / FILES[0].name)}
+
+
+def test_the_schemas_and_the_migrations_make_the_same_database(server: Postgres, fresh: Rows):
+    with database(server, "declared") as connection:
+        migration.apply_schemas(connection)
+        declared = catalogue(connection)
+        assert differences(fresh, declared) == {}
+        for broken in ("alter table bookings add extra text", "drop policy bookings_delete_staff on bookings"):
+            with connection.transaction(force_rollback=True):
+                connection.execute(broken)
+                assert len(differences(fresh, catalogue(connection))) == 1
+    assert len(fresh) > 1000
+
+
+def test_no_call_runs_forward():
+    """What a file calls stands before it: in the order of config.toml a database is whole after each file."""
+    order = [(SUPABASE / "schemas" / name).read_text() for name in migration.schema_paths()]
+    made_in = {name: place for place, text in enumerate(order) for name in DEFINITION.findall(text)}
+    assert len(made_in) > 100
+    forward = [
+        (migration.schema_paths()[place], name)
+        for place, text in enumerate(order)
+        for name in made_in
+        if made_in[name] > place and f"{name}(" in text
+    ]
+    assert forward == []
+    listed = {path.relative_to(SUPABASE / "schemas").as_posix() for path in SUPABASE.glob("schemas/*/*.sql")}
+    assert set(migration.schema_paths()) == listed
+
+
+def test_an_empty_project_is_filled_twice_and_emptied(server: Postgres, fresh: Rows):
+    with database(server, "empty") as connection:
+        before = catalogue(connection)
+        migrate(connection)
+        migrate(connection)
+        assert differences(fresh, catalogue(connection)) == {}
+        roll_back(connection)
+        assert differences(before, catalogue(connection)) == {}
+        migrate(connection)
+        assert differences(fresh, catalogue(connection)) == {}
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+def test_an_existing_project_gets_the_same_and_gets_back_what_it_was(server: Postgres, fresh: Rows, project: str):
+    with database(server, project) as connection:
+        connection.execute(PROJECTS[project])
+        before = catalogue(connection)
+        rows = connection.execute("select id, name, amount, payment_status from bookings order by id").fetchall()
+        migrate(connection)
+        migrate(connection)
+        # Its own columns keep their types, its tables their keys, what we do not know of stays; all else is the same.
+        after = catalogue(connection)
+        kinds = {kind for kind, _ in differences(fresh, after)}
+        assert kinds <= {"column", "constraint", "domain", "function", "grant", "index", "view"}, kinds
+        named = {kind: {name for k, name in after if k == kind} for kind, _ in fresh}
+        missing = [(k, n) for k, n in fresh if n not in named[k]]
+        assert {kind for kind, _ in missing} <= {"constraint", "index", "view"}, missing
+        assert (
+            connection.execute("select id, name, amount, payment_status from bookings order by id").fetchall() == rows
+        )
+        assert connection.execute(
             "select format_type(typbasetype, null) from pg_type where typname = 'booking_key'"
         ).fetchone() == ("integer",)
-        owner.execute("update bookings set payment_status = 'Failed' where id = 2")
-        assert owner.execute("select title, price from packages").fetchall() == [("Old Tour", 450)]
-        assert owner.execute(
-            "select to_booking_key('2'), to_booking_key('x'), to_booking_key('99999999999')"
+        assert connection.execute("select conname from pg_constraint where not convalidated").fetchall() == []
+        assert connection.execute(
+            "select app.to_booking_key('2'), app.to_booking_key('x'), app.to_booking_key('99999999999')"
         ).fetchone() == (2, None, None)
-    for path in reversed(FILES[1:]):  # the baseline's own tables were there before
-        server.execute((ROLLBACKS / path.name).read_text(), database="existing")
-    with psycopg.connect(server.uri(database="existing")) as owner:
-        rows = owner.execute("select id, name, amount, payment_status from bookings order by id").fetchall()
-        assert rows == [(1, "Old Guest", 900, "Paid"), (2, "Old Guest", 450, "Pending")]
+        connection.execute("insert into support_tickets (subject, customer, email) values ('s', 'c', 'c@d.example')")
+        connection.execute("update bookings set payment_status = 'Failed', status = 'Completed' where id = 2")
+        connection.execute("update bookings set status = 'Pending' where id = 2")
+        roll_back(connection)
+        assert differences(before, catalogue(connection)) == {}
+        assert (
+            connection.execute("select id, name, amount, payment_status from bookings order by id").fetchall() == rows
+        )
+
+
+def test_staff_of_an_existing_project_goes_on_with_its_passwords(server: Postgres):
+    with database(server, "hashes") as connection:
+        connection.execute(PROJECTS["by_migrations_and_hand"])
+        hashes = connection.execute("select id, password_hash from admin_users order by id").fetchall()
+        migrate(connection)
+        assert (
+            connection.execute("select staff_id, password_hash from staff_credentials order by 1").fetchall() == hashes
+        )
+        assert connection.execute("select name from admin_users where status = 'Inactive'").fetchall() == [
+            ("Old Guide",)
+        ]
+        roll_back(connection)
+        assert connection.execute("select id, password_hash from admin_users order by id").fetchall() == hashes

@@ -28,7 +28,7 @@ def queue(db: psycopg.Connection, count: int = 1, *, template: str = "staff-aler
     """Queue mails to as many addresses; their ids."""
     columns = {"p_template": template, "p_data": json.dumps(ALERT), **more}
     call = ", ".join(f"{name} => %({name})s" for name in columns)
-    query = f"select queue_email(p_recipient => %(to)s, {call})"
+    query = f"select app.queue_email(p_recipient => %(to)s, {call})"
     return [str(fetch_row(db, query, columns | {"to": unique_email()})[0]) for _ in range(count)]
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("quiet_outbox")
 
 def test_an_address_that_is_none_undoes_nothing(db: psycopg.Connection) -> None:
     for address in (None, "", "nobody", "a@b,c", "a@b\r\nBcc: c@d", "<a@b>", "a b@c", "x" * 250 + "@b.cd"):
-        (email_id,) = fetch_row(db, "select queue_email('staff-alert', %s, '{}')", [address])
+        (email_id,) = fetch_row(db, "select app.queue_email('staff-alert', %s, '{}')", [address])
         assert row(db, str(email_id))["state"] == "dead"
 
 
@@ -29,7 +29,7 @@ def test_alerts_go_to_active_administrators_once(api: Client, db: psycopg.Connec
     admin, guide, gone = (make_staff(api, db, role) for role in ("Admin", "Guide", "Admin"))
     db.execute("update admin_users set status = 'Inactive' where id = %s", [gone.id])
     for _ in range(2):
-        db.execute("select alert_staff('Subject', 'Message', 'dispute:1')")
+        db.execute("select app.alert_staff('Subject', 'Message', 'dispute:1')")
     queued = [each for (each,) in db.execute("select recipient from email_outbox").fetchall()]
     assert queued.count(admin.email) == 1
     assert guide.email not in queued and gone.email not in queued

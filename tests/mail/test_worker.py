@@ -152,7 +152,7 @@ def test_hostile_names_reach_the_inbox_as_text(
         email = unique_email()
         db.execute(
             "with new as (insert into customers (email, password_hash, name) values (%s, 'x', %s) returning *)"
-            " select queue_email('email-verification', email, jsonb_build_object('name', name), null, id) from new",
+            " select app.queue_email('email-verification', email, jsonb_build_object('name', name), null, id) from new",
             [email, name],
         )
         drain(worker)

@@ -25,14 +25,14 @@ SET_STATUS = "select set_booking_payment_status(%s, %s, %s, 'staff@example.com',
     ],
 )
 def test_currency_units_become_minor_units(db, amount, currency, minor):
-    assert ask(db, "select booking_amount(%s, %s)", amount, currency) == minor
+    assert ask(db, "select app.to_minor_units(%s, %s)", amount, currency) == minor
 
 
 @pytest.mark.parametrize(
     ("currency", "digits"), [("usd", 2), ("JPY", 0), ("bhd", 3), ("xof", 0), ("ugx", 2), ("zzz", 2)]
 )
 def test_currencies_have_as_many_digits_as_stripe_counts(db, currency, digits):
-    assert ask(db, "select currency_exponent(%s)", currency) == digits
+    assert ask(db, "select app.currency_exponent(%s)", currency) == digits
 
 
 @pytest.mark.parametrize("role", ["postgres", "service_role"])

@@ -150,6 +150,6 @@ def test_without_stripe_there_is_nothing_to_reconcile(app_with):
 
 
 def test_the_backlog_is_told(hook, db):
-    before = ask(db, "select payment_backlog()")
+    before = ask(db, "select app.payment_backlog()")
     hook.send(example(hook))
-    assert ask(db, "select payment_backlog()") == {**before, "unmatched": before["unmatched"] + 1}
+    assert ask(db, "select app.payment_backlog()") == {**before, "unmatched": before["unmatched"] + 1}

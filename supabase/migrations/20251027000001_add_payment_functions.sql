@@ -1,0 +1,1019 @@
+-- Put together by `make migration` from these files of supabase/schemas, where the text is edited:
+--   payments/checkout.sql payments/refunds.sql payments/events.sql payments/by_hand.sql payments/currency.sql
+--   payments/reading.sql payments/reconciliation.sql
+-- Roll back: supabase/rollbacks/20251027000001_add_payment_functions.sql
+
+-- Starting a payment. One call locks the booking, checks everything and answers the one transaction that may be paid; a
+-- second one notes the gateway's id. In between the service speaks with the gateway.
+--
+-- Where a crash may fall, and what then holds:
+--   before begin_payment commits     nothing happened.
+--   before the gateway answers       the row is pending without an id; the next call asks the gateway again under the
+--                                    same idempotency key (id and attempt) and gets the same payment.
+--   before attach_payment commits    likewise; nobody holds the payment's secret yet, so nobody can have paid.
+--   after it                         the next call finds the id and asks the gateway for that payment.
+
+-- A client that lost an answer asks again with the same Idempotency-Key and gets the same payment for 24 hours.
+create table if not exists public.payment_idempotency_keys (
+  scope text not null,
+  key text not null constraint payment_idempotency_keys_key_check check (length(key) between 1 and 255),
+  request_hash text not null,
+  transaction_id uuid not null,
+  created_at timestamptz not null default now(),
+  constraint payment_idempotency_keys_pkey primary key (scope, key),
+  constraint payment_idempotency_keys_transaction_id_fkey
+    foreign key (transaction_id) references public.transactions (id) on delete cascade
+);
+comment on table public.payment_idempotency_keys is 'Idempotency-Key headers of create-payment-intent, for 24 hours.';
+comment on column public.payment_idempotency_keys.scope is 'The customer''s id, or guest.';
+create index if not exists payment_idempotency_keys_created_at_idx on public.payment_idempotency_keys (created_at);
+create index if not exists payment_idempotency_keys_transaction_id_idx on public.payment_idempotency_keys (transaction_id);
+
+call app.close_table('public.payment_idempotency_keys');
+grant select, insert, update, delete on public.payment_idempotency_keys to service_role;
+
+-- Nothing of the booking may be paid any more by what is open: the gateway is asked to cancel it.
+-- Nothing of the booking may be paid any more by what is open: the gateway is asked to cancel it.
+create or replace function app.supersede_payments(p_booking_id public.booking_key, p_but uuid default null)
+returns void language plpgsql volatile set search_path = '' as $$
+begin
+  update public.transactions
+  set status = 'failed', failure_code = 'superseded', cancel_requested_at = now()
+  where booking_id = p_booking_id and id is distinct from p_but and gateway <> 'manual'
+    and status in ('pending', 'failed') and canceled_at is null and cancel_requested_at is null;
+end $$;
+comment on function app.supersede_payments is
+  'Mark what is open of a booking, but for one, as failed and to be canceled.';
+
+create or replace function app.find_idempotent_payment(p_scope text, p_key text, p_request_hash text)
+returns uuid language plpgsql volatile set search_path = '' as $$
+declare
+  v_known public.payment_idempotency_keys;
+begin
+  delete from public.payment_idempotency_keys
+  where scope = p_scope and key = p_key and created_at < now() - interval '24 hours';
+  select * into v_known from public.payment_idempotency_keys where scope = p_scope and key = p_key;
+  if v_known.request_hash <> p_request_hash then
+    raise sqlstate 'PT409' using message = 'This Idempotency-Key was used for another request.', hint = 'idempotency_key_reused';
+  end if;
+  return (
+    select id from public.transactions
+    where id = v_known.transaction_id and cancel_requested_at is null and canceled_at is null and status <> 'failed'
+  );
+end $$;
+comment on function app.find_idempotent_payment is
+  'The transaction that this client key led to within 24 hours; null without one, or when it can no longer be paid.';
+
+create or replace function app.check_payable(p_booking public.bookings, p_amount bigint, p_currency text)
+returns void language plpgsql stable set search_path = '' as $$
+declare
+  v_currency text := app.booking_currency(p_booking.currency);
+  v_amount bigint := app.to_minor_units(p_booking.amount, v_currency);
+  v_minimum bigint := coalesce((app.currency(v_currency)).minimum, 1);
+begin
+  if p_booking.status = 'Cancelled' then
+    raise sqlstate 'PT409' using message = 'This booking is cancelled.', hint = 'booking_cancelled';
+  end if;
+  if p_booking.payment_status = 'Paid' or exists (
+    select from public.transactions where booking_id = p_booking.id and status = 'completed' and amount_refunded < amount
+  ) then
+    raise sqlstate 'PT409' using message = 'This booking is already paid.', hint = 'already_paid';
+  end if;
+  if not exists (select from app.currencies where code = v_currency) then
+    raise sqlstate 'PT409' using message = 'The booking has no valid currency.', hint = 'currency_invalid';
+  end if;
+  if lower(p_currency) <> v_currency or p_amount <> v_amount then
+    raise sqlstate 'PT400' using
+      message = 'The amount does not match the booking.', hint = 'amount_mismatch',
+      detail = jsonb_build_object('expected', v_amount, 'currency', v_currency)::text;
+  end if;
+  if v_amount < v_minimum then
+    raise sqlstate 'PT400' using hint = 'amount_too_small',
+      message = format('Amount must be at least %s %s', app.to_units(v_minimum, v_currency), upper(v_currency));
+  end if;
+end $$;
+comment on function app.check_payable is
+  'Raise why a booking cannot be paid, or not so: PT409 booking_cancelled, already_paid · PT400 amount_mismatch, amount_too_small.';
+
+create or replace function app.open_payment(p_booking public.bookings)
+returns uuid language plpgsql volatile set search_path = '' as $$
+declare
+  v_currency text := app.booking_currency(p_booking.currency);
+  v_amount bigint := app.to_minor_units(p_booking.amount, v_currency);
+  v_id uuid;
+begin
+  -- One that is being processed is answered as it is, whatever the price is now: the money is on its way.
+  select id into v_id from public.transactions
+  where booking_id = p_booking.id and cancel_requested_at is null and gateway <> 'manual'
+    and (status = 'processing' or status = 'pending' and amount = v_amount and currency = v_currency);
+  if v_id is null then
+    perform app.supersede_payments(p_booking.id);
+    insert into public.transactions (booking_id, customer_id, amount, currency)
+    values (p_booking.id, p_booking.customer_id, v_amount, v_currency)
+    returning id into v_id;
+  end if;
+  return v_id;
+end $$;
+comment on function app.open_payment is
+  'The live transaction of a locked booking, or a new one instead of what is outdated.';
+
+-- A service that means another currency than the database would ask for dollars what was priced in rupees.
+create or replace function app.check_agency_currency(p_currency text)
+returns void language plpgsql volatile set search_path = '' as $$
+begin
+  insert into app.agency (currency) select p_currency where p_currency is not null on conflict do nothing;
+  if p_currency <> (select currency from app.agency) then
+    raise sqlstate 'PT503' using message = 'Online payment is paused. Please contact us.', hint = 'currency_disagrees',
+      detail = '{"retry_after": 3600}';
+  end if;
+end $$;
+comment on function app.check_agency_currency is 'PT503 currency_disagrees unless the database means the currency, too.';
+
+create or replace function public.begin_payment(
+  p_booking_id text,
+  p_customer_id uuid default null,
+  p_amount bigint default null,
+  p_currency text default null,
+  p_email text default null,
+  p_name text default null,
+  p_key text default null,
+  p_request_hash text default null,
+  p_agency_currency text default null
+) returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_scope text := coalesce(p_customer_id::text, 'guest');
+  v_booking public.bookings := app.lock_booking(p_booking_id);
+  v_id uuid;
+begin
+  perform app.act_as('checkout');
+  perform app.check_agency_currency(p_agency_currency);
+  if v_booking.customer_id <> p_customer_id then
+    raise sqlstate 'PT403' using message = 'This booking belongs to another customer.', hint = 'forbidden';
+  end if;
+  v_id := app.find_idempotent_payment(v_scope, p_key, p_request_hash);
+  if v_id is null then
+    perform app.check_payable(v_booking, p_amount, p_currency);
+    if btrim(coalesce(v_booking.email, '')) = '' or btrim(coalesce(v_booking.name, '')) = '' then
+      if p_email is null or p_name is null then
+        raise sqlstate 'PT400' using message = 'Please give your name and e-mail address.', hint = 'contact_required';
+      end if;
+      update public.bookings set email = p_email, name = p_name where id = v_booking.id;
+    end if;
+    v_id := app.open_payment(v_booking);
+    if p_key is not null then
+      insert into public.payment_idempotency_keys as known (scope, key, request_hash, transaction_id)
+      values (v_scope, p_key, p_request_hash, v_id)
+      on conflict (scope, key) do update set transaction_id = excluded.transaction_id;
+    end if;
+  end if;
+  return (
+    select jsonb_build_object(
+      'transaction_id', t.id, 'booking_id', t.booking_id, 'amount', t.amount, 'currency', t.currency,
+      'status', t.status, 'attempt', t.attempt, 'payment_id', t.gateway_payment_id,
+      'customer_id', c.id, 'customer_email', c.email, 'gateway_customer_id', c.stripe_customer_id,
+      'cancel', (
+        select coalesce(jsonb_agg(o.gateway_payment_id), '[]') from public.transactions o
+        where o.booking_id = t.booking_id and o.cancel_requested_at is not null and o.canceled_at is null
+          and o.status = 'failed' and o.gateway_payment_id is not null
+      )
+    )
+    from public.transactions t
+    left join public.customers c on c.id = t.customer_id and c.deleted_at is null
+    where t.id = v_id
+  );
+end $$;
+comment on function public.begin_payment is
+  'The transaction by which a booking is to be paid now, made or found, and the gateway''s payments to be canceled before. '
+  'Raises PT404 booking_not_found, PT403, PT409 idempotency_key_reused, PT400 contact_required, and what check_payable raises.';
+
+create or replace function public.attach_payment(
+  p_transaction_id uuid, p_gateway_payment_id text, p_gateway_customer_id text default null
+) returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_transaction public.transactions;
+begin
+  perform from public.bookings
+  where id = (select booking_id from public.transactions where id = p_transaction_id) for update;
+  update public.transactions set gateway_payment_id = coalesce(gateway_payment_id, p_gateway_payment_id)
+  where id = p_transaction_id
+  returning * into v_transaction;
+  if p_gateway_customer_id is not null then
+    update public.customers set stripe_customer_id = p_gateway_customer_id
+    where id = v_transaction.customer_id and stripe_customer_id is distinct from p_gateway_customer_id
+      and deleted_at is null;
+  end if;
+  return jsonb_build_object(
+    'payment_id', v_transaction.gateway_payment_id, 'is_live', v_transaction.cancel_requested_at is null
+  );
+end $$;
+comment on function public.attach_payment is
+  'Note the gateway''s id of a payment, and of its customer. The id that stands, and whether the payment may be handed out.';
+
+-- A gateway answers the same fault under the same idempotency key for a day. No harm in a second payment there: the
+-- first one's secret was never answered, so nobody can pay it.
+create or replace function public.renew_payment_attempt(p_transaction_id uuid, p_attempt integer)
+returns void language sql volatile set search_path = '' as $$
+  update public.transactions set attempt = attempt + 1
+  where id = p_transaction_id and attempt = p_attempt and gateway_payment_id is null;
+$$;
+comment on function public.renew_payment_attempt is
+  'Let the next call use a new idempotency key, after a fault of the gateway.';
+
+-- Money that goes back.
+--
+-- A refund is reserved here before the gateway is asked, one at a time per transaction. Where a crash may fall:
+--   before reserve_refund commits    nothing happened.
+--   before finish_refund commits     the row stays reserved, and nothing else can be refunded. When its lease is over,
+--                                    the same request or reconciliation looks for it at the gateway by our id, and asks
+--                                    again under the same idempotency key only where it is not there.
+
+-- Reserved before the gateway is asked, so that two refunds at once cannot give back more than was taken.
+create table if not exists public.refunds (
+  id uuid primary key default gen_random_uuid(),
+  transaction_id uuid not null,
+  gateway_refund_id text constraint refunds_gateway_refund_id_key unique,
+  amount bigint not null constraint refunds_amount_check check (amount > 0),
+  status text not null default 'reserved'
+    constraint refunds_status_check check (status in ('reserved', 'pending', 'succeeded', 'failed', 'canceled')),
+  reason text,
+  requested_by text not null,
+  gateway_created_at timestamptz,
+  failed_at timestamptz,
+  attempt integer not null default 1 constraint refunds_attempt_check check (attempt > 0),
+  lease_until timestamptz,
+  last_error text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint refunds_transaction_id_fkey foreign key (transaction_id) references public.transactions (id) on delete restrict,
+  constraint refunds_failed_at_check check ((status in ('failed', 'canceled')) = (failed_at is not null))
+);
+comment on table public.refunds is 'What went back of a transaction, or is to go back; amounts in minor units.';
+comment on column public.refunds.status is
+  'reserved: asked for here, not yet known at the gateway · else the gateway''s word. failed and canceled count nothing.';
+comment on column public.refunds.reason is 'In the words of the person who asked; never sent to the gateway.';
+comment on column public.refunds.requested_by is 'A staff e-mail, or the gateway where it was made there.';
+comment on column public.refunds.lease_until is
+  'Until then the one who reserved it is asking the gateway; afterwards another may.';
+create index if not exists refunds_transaction_id_idx on public.refunds (transaction_id, created_at);
+create unique index if not exists refunds_one_reserved_idx on public.refunds (transaction_id) where status = 'reserved';
+create index if not exists refunds_open_idx on public.refunds (created_at) where status in ('reserved', 'pending');
+create or replace trigger tg_refunds__set_updated_at before update on public.refunds
+  for each row execute function app.tg_set_updated_at();
+
+call app.close_table('public.refunds');
+grant select, insert, update on public.refunds to service_role;
+
+create or replace function app.queue_payment_mail(p_template text, p_id uuid, p_dedupe_key text, p_data jsonb)
+returns void language plpgsql volatile set search_path = '' as $$
+begin
+  perform app.queue_email(
+    p_template, b.email,
+    jsonb_build_object('name', b.name, 'booking_id', b.id, 'package', b.package, 'currency', t.currency, 'exponent', (app.currency(t.currency)).exponent) || p_data,
+    p_dedupe_key
+  )
+  from public.transactions t
+  join public.bookings b on b.id = t.booking_id
+  where t.id = p_id and btrim(coalesce(b.email, '')) <> '';
+end $$;
+comment on function app.queue_payment_mail is 'Queue a mail about a transaction to the address of its booking.';
+
+create or replace function app.refund_rank(p_status text)
+returns integer language plpgsql immutable set search_path = '' as $$
+begin
+  return case p_status when 'reserved' then 0 when 'pending' then 1 when 'succeeded' then 2 else 3 end;
+end $$;
+comment on function app.refund_rank is 'A refund only moves on to a higher rank: a bank may send a succeeded one back.';
+
+create or replace function app.note_refund(p_id uuid, p_event jsonb)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_told jsonb := p_event -> 'refund';
+  v_failed_at timestamptz := case
+    when v_told ->> 'status' in ('failed', 'canceled') then (p_event ->> 'occurred_at')::timestamptz
+  end;
+  v_refund public.refunds;
+begin
+  select * into v_refund from public.refunds
+  where gateway_refund_id = v_told ->> 'id'
+    or gateway_refund_id is null and transaction_id = p_id and id::text = v_told ->> 'reference'
+  order by gateway_refund_id nulls last limit 1;
+  if v_refund.id is null then
+    insert into public.refunds (
+      transaction_id, gateway_refund_id, amount, status, requested_by, gateway_created_at, failed_at
+    ) values (
+      p_id, v_told ->> 'id', (v_told ->> 'amount')::bigint, v_told ->> 'status', p_event ->> 'gateway',
+      (v_told ->> 'created_at')::timestamptz, v_failed_at
+    );
+  else
+    update public.refunds
+    set gateway_refund_id = v_told ->> 'id', amount = (v_told ->> 'amount')::bigint,
+      status = case
+        when app.refund_rank(v_told ->> 'status') > app.refund_rank(status) then v_told ->> 'status' else status
+      end,
+      gateway_created_at = (v_told ->> 'created_at')::timestamptz, failed_at = least(failed_at, v_failed_at),
+      lease_until = null
+    where id = v_refund.id;
+  end if;
+  if v_failed_at is not null and v_refund.failed_at is null then
+    perform app.alert_staff('A refund failed', format(
+      'Refund %s of payment %s did not reach the payer; %s %s (minor units) came back. Please refund in another way.',
+      v_told ->> 'id', p_event ->> 'payment_id', v_told ->> 'amount', p_event ->> 'currency'
+    ), 'refund-failed:' || (v_told ->> 'id'));
+  end if;
+end $$;
+comment on function app.note_refund is 'Keep what the gateway says of one refund, ours or one made there.';
+
+-- Two sources: the refunds known one by one, and the total that the charge told at some time. The total misses what came
+-- later and still holds what failed later; the list misses what was never told. The greater of the two, so put right, is
+-- what went back. Times are whole seconds at the gateway: in a doubtful second the list decides.
+create or replace function app.recount_refunds(p_id uuid)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_payment public.transactions;
+  v_refunded bigint;
+  v_asked public.refunds;
+begin
+  select * into v_payment from public.transactions where id = p_id;
+  if v_payment.status not in ('completed', 'refunded') then
+    return;
+  end if;
+  select least(v_payment.amount, greatest(
+    coalesce(sum(amount) filter (where status in ('pending', 'succeeded')), 0),
+    v_payment.charge_refunded
+      + coalesce(sum(amount) filter (
+          where status in ('pending', 'succeeded') and gateway_created_at > v_payment.charge_refunded_at), 0)
+      - coalesce(sum(amount) filter (
+          where failed_at >= v_payment.charge_refunded_at and gateway_created_at <= v_payment.charge_refunded_at), 0)
+  )) into v_refunded
+  from public.refunds where transaction_id = p_id;
+  if v_refunded = v_payment.amount_refunded then
+    return;
+  end if;
+  -- Whoever asked for it here is named, also where the gateway's event comes before its answer.
+  select * into v_asked from public.refunds
+  where transaction_id = p_id and requested_by <> v_payment.gateway and status in ('reserved', 'pending', 'succeeded')
+    and amount = v_refunded - v_payment.amount_refunded
+  order by created_at desc limit 1;
+  if v_asked.id is not null then
+    perform app.act_as(v_asked.requested_by, v_asked.reason);
+  end if;
+  update public.transactions
+  set amount_refunded = v_refunded, status = case when v_refunded = amount then 'refunded' else 'completed' end
+  where id = p_id;
+  if v_refunded > v_payment.amount_refunded then
+    perform app.queue_payment_mail('refund-issued', p_id, null, jsonb_build_object(
+      'amount', v_refunded - v_payment.amount_refunded, 'full', v_refunded = v_payment.amount
+    ));
+  end if;
+end $$;
+comment on function app.recount_refunds is
+  'Set what went back of a paid transaction by all that is known of its refunds.';
+
+create or replace function app.refund_task(p_refund public.refunds)
+returns jsonb language sql stable set search_path = '' as $$
+  select jsonb_build_object(
+    'refund_id', p_refund.id, 'transaction_id', t.id, 'booking_id', t.booking_id, 'payment_id', t.gateway_payment_id,
+    'amount', p_refund.amount, 'currency', t.currency, 'reason', p_refund.reason, 'attempt', p_refund.attempt,
+    'requested_by', p_refund.requested_by, 'is_resumed', p_refund.updated_at <> p_refund.created_at
+  )
+  from public.transactions t where t.id = p_refund.transaction_id;
+$$;
+comment on function app.refund_task is 'What the service needs to ask the gateway for a reserved refund.';
+
+create or replace function public.reserve_refund(
+  p_booking_id text, p_amount bigint, p_reason text
+) returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_booking_id public.booking_key := app.to_booking_key(p_booking_id);
+  v_payment public.transactions;
+  v_refund public.refunds;
+  v_left bigint;
+begin
+  perform from public.bookings where id = v_booking_id for update;
+  -- Of several payments the one that should not have been goes back first.
+  select * into v_payment from public.transactions
+  where booking_id = v_booking_id and status = 'completed' and amount_refunded < amount and gateway <> 'manual'
+  order by (review_reason = 'amount_mismatch') desc nulls last, completed_at desc, created_at desc limit 1 for update;
+  if v_payment.id is null then
+    raise sqlstate 'PT404' using message = 'No completed payment found for this booking', hint = 'payment_not_found';
+  end if;
+  v_left := v_payment.amount - v_payment.amount_refunded;
+  select * into v_refund from public.refunds where transaction_id = v_payment.id and status = 'reserved' for update;
+  if v_refund.id is not null and (v_refund.lease_until > now() or v_refund.amount <> coalesce(p_amount, v_left)) then
+    raise sqlstate 'PT409' using message = 'A refund of this payment is under way. Please look again in a few minutes.',
+      hint = 'refund_in_progress', detail = '{"retry_after": 60}';
+  end if;
+  if coalesce(p_amount, v_left) > v_left then
+    raise sqlstate 'PT400' using message = 'That is more than is left of this payment.', hint = 'refund_too_large',
+      detail = jsonb_build_object('available', v_left)::text;
+  end if;
+  if v_refund.id is not null then
+    update public.refunds set lease_until = now() + interval '1 minute' where id = v_refund.id returning * into v_refund;
+  else
+    insert into public.refunds (transaction_id, amount, reason, requested_by, lease_until)
+    values (v_payment.id, coalesce(p_amount, v_left), p_reason, app.actor() ->> 'name', now() + interval '1 minute')
+    returning * into v_refund;
+  end if;
+  return app.refund_task(v_refund);
+end $$;
+comment on function public.reserve_refund is
+  'Reserve a refund (null: of all that is left) for one minute of talk with the gateway, or take over one that was left '
+  'behind. Raises PT404 payment_not_found, PT400 refund_too_large, PT409 refund_in_progress.';
+
+create or replace function public.release_refund(p_refund_id uuid, p_error text, p_is_final boolean, p_renew boolean)
+returns void language sql volatile set search_path = '' as $$
+  update public.refunds
+  set last_error = left(p_error, 500), lease_until = now(), attempt = attempt + p_renew::integer,
+    status = case when p_is_final then 'failed' else status end, failed_at = case when p_is_final then now() end
+  where id = p_refund_id and status = 'reserved';
+$$;
+comment on function public.release_refund is
+  'The gateway did not make a reserved refund. Final: it refused, the amount is free again; else it may still have made '
+  'it, and the row waits to be looked up. p_renew: use a new idempotency key, as it would answer the same fault again.';
+
+-- What the gateway tells becomes state: once, in whatever order it arrives, together with its audit rows and mails, in the
+-- transaction that remembers the event.
+--
+-- An event arrives in the words of service/payments/gateways:
+--   {gateway, id, type, kind, occurred_at, payment_id, amount, currency, payment_method, failure_code, failure_reason,
+--    charge_refunded, refund: {id, status, amount, reference, created_at}, dispute: {status, is_closed, amount},
+--    metadata: {booking_id, transaction_id}}
+--
+-- Why the order does not matter: of each kind of fact only the greatest counts, by a fixed measure.
+--   paid                            seen or not; a refunded charge was paid as well
+--   processing, failed              the latest by (time at the gateway, failed before processing)
+--   canceled                        seen or not; outweighs those two, never paid
+--   each refund                     reserved < pending < succeeded < failed, canceled
+--   refunded total of the charge    the latest told, by (time, amount)
+
+-- An event is kept with the commit of its effect, and only then is the gateway told that it arrived. One whose effect
+-- failed, or whose payment nobody knows, stays here and is tried again.
+create table if not exists public.stripe_events (
+  id text not null,
+  gateway text not null default 'stripe',
+  type text not null,
+  state text not null default 'received'
+    constraint stripe_events_state_check check (state in ('received', 'processed', 'failed', 'unmatched')),
+  transaction_id uuid,
+  payload text,
+  occurred_at timestamptz not null,
+  attempts integer not null default 0,
+  last_error text,
+  received_at timestamptz not null default now(),
+  processed_at timestamptz,
+  constraint stripe_events_pkey primary key (gateway, id),
+  constraint stripe_events_transaction_id_fkey
+    foreign key (transaction_id) references public.transactions (id) on delete restrict,
+  constraint stripe_events_processed_at_check check ((state = 'processed') = (processed_at is not null))
+);
+comment on table public.stripe_events is 'Events of the gateway, each once. processed ones are never applied again.';
+comment on column public.stripe_events.state is
+  'received · processed · failed: its effect raised an error · unmatched: nobody here knows its payment.';
+comment on column public.stripe_events.payload is
+  'The text as it was signed. It names the payer, so it goes 90 days after it was processed.';
+create index if not exists stripe_events_waiting_idx on public.stripe_events (received_at) where state <> 'processed';
+create index if not exists stripe_events_transaction_id_idx on public.stripe_events (transaction_id);
+create index if not exists stripe_events_processed_at_idx on public.stripe_events (processed_at) where payload is not null;
+
+call app.close_table('public.stripe_events');
+grant select, insert, update on public.stripe_events to service_role;
+
+create or replace function app.complete_payment(p_id uuid, p_event jsonb)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_payment public.transactions;
+  v_booking public.bookings;
+  v_currency text;
+  v_review text;
+begin
+  select * into v_payment from public.transactions where id = p_id;
+  if v_payment.status in ('completed', 'refunded') or coalesce((p_event ->> 'amount')::bigint, 0) <= 0 then
+    return;
+  end if;
+  select * into v_booking from public.bookings where id = v_payment.booking_id;
+  v_currency := app.booking_currency(v_booking.currency);
+  v_review := case
+    when p_event ->> 'currency' <> v_currency
+      or (p_event ->> 'amount')::bigint <> app.to_minor_units(v_booking.amount, v_currency) then 'amount_mismatch'
+    when exists (
+      select from public.transactions
+      where booking_id = v_booking.id and status = 'completed' and amount_refunded < amount
+        and review_reason is distinct from 'amount_mismatch'
+    ) then 'double_payment'
+    when v_booking.status = 'Cancelled' then 'booking_cancelled'
+  end;
+  update public.transactions
+  set status = 'completed', amount = (p_event ->> 'amount')::bigint, currency = p_event ->> 'currency',
+    payment_method = coalesce(p_event ->> 'payment_method', payment_method), failure_code = null,
+    completed_at = (p_event ->> 'occurred_at')::timestamptz, review_reason = coalesce(v_review, review_reason)
+  where id = p_id;
+  if v_review = 'double_payment' then
+    update public.transactions set review_reason = 'double_payment'
+    where booking_id = v_booking.id and id <> p_id and status = 'completed' and review_reason is null;
+  end if;
+  if v_review is distinct from 'amount_mismatch' then
+    perform app.supersede_payments(v_booking.id, p_id);
+    perform app.queue_booking_mail(v_booking.id, 'payment-receipt', jsonb_build_object(
+      'transaction_id', p_id, 'amount', p_event -> 'amount', 'paid_at', p_event ->> 'occurred_at'
+    ));
+  end if;
+  if v_review is not null then
+    perform app.alert_staff('A payment needs review', format(
+      'Payment %s of booking %s: %s. %s %s (minor units) were taken; the booking asks for %s %s.',
+      v_payment.gateway_payment_id, v_booking.id, replace(v_review, '_', ' '), p_event ->> 'amount', p_event ->> 'currency',
+      app.to_minor_units(v_booking.amount, v_currency), v_currency
+    ), 'review:' || p_id);
+  end if;
+end $$;
+comment on function app.complete_payment is
+  'The gateway took the money: completed, flagged where it does not fit the booking.';
+
+create or replace function app.move_payment(p_id uuid, p_event jsonb)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_kind text := p_event ->> 'kind';
+  v_at timestamptz := (p_event ->> 'occurred_at')::timestamptz;
+  v_is_wanted boolean;
+begin
+  update public.transactions paid
+  set status = case when v_kind = 'payment.processing' then 'processing' else 'failed' end,
+    failure_code = case v_kind
+      when 'payment.processing' then null
+      when 'payment.canceled' then coalesce(failure_code, 'canceled')
+      else p_event ->> 'failure_code'
+    end,
+    status_at = v_at,
+    canceled_at = case when v_kind = 'payment.canceled' then v_at end,
+    -- Only one of a booking is handed out: an older one that the payer tried again is not, beside a newer.
+    cancel_requested_at = case when v_kind = 'payment.processing' and exists (
+      select from public.transactions other
+      where other.booking_id = paid.booking_id and other.id <> p_id and other.status in ('pending', 'processing')
+        and other.cancel_requested_at is null and other.gateway <> 'manual'
+    ) then coalesce(cancel_requested_at, now()) else cancel_requested_at end
+  where id = p_id and status not in ('completed', 'refunded') and canceled_at is null
+    and (
+      v_kind = 'payment.canceled' or status_at is null
+      or (v_at, (v_kind = 'payment.failed')::integer) > (status_at, (status = 'failed')::integer)
+    )
+  returning cancel_requested_at is null into v_is_wanted;
+  if v_is_wanted and v_kind = 'payment.failed' then
+    perform app.queue_payment_mail('payment-failed', p_id, 'failed:' || p_id, jsonb_build_object(
+      'amount', (select amount from public.transactions where id = p_id), 'reason', p_event ->> 'failure_reason'
+    ));
+  end if;
+end $$;
+comment on function app.move_payment is
+  'Processing, failed or canceled at the gateway, where nothing newer or final is known.';
+
+create or replace function app.note_dispute(p_id uuid, p_event jsonb)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_dispute jsonb := p_event -> 'dispute';
+begin
+  update public.transactions
+  set dispute_status = v_dispute ->> 'status', review_reason = coalesce(review_reason, 'dispute')
+  where id = p_id and dispute_status is distinct from v_dispute ->> 'status'
+    and ((v_dispute ->> 'is_closed')::boolean or dispute_status is null);
+  if found then
+    perform app.alert_staff('A payment is disputed', format(
+      'The payer disputes payment %s (%s %s, minor units). State at the gateway: %s.',
+      p_event ->> 'payment_id', v_dispute ->> 'amount', p_event ->> 'currency', v_dispute ->> 'status'
+    ), 'dispute:' || p_id || ':' || (v_dispute ->> 'status'));
+  end if;
+end $$;
+comment on function app.note_dispute is 'The payer disputes a payment, or the dispute is over; staff is told.';
+
+-- The row of the event's payment: by the gateway's id, else by the transaction that its metadata names, else made from
+-- the booking that it names. The booking is locked first, then looked again: another event may just have made the row.
+create or replace function app.lock_event_transaction(p_event jsonb)
+returns uuid language plpgsql volatile set search_path = '' as $$
+declare
+  v_gateway text := p_event ->> 'gateway';
+  v_payment_id text := p_event ->> 'payment_id';
+  v_reference text := p_event #>> '{metadata,transaction_id}';
+  v_named uuid := case when v_reference ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then v_reference::uuid end;
+  v_booking_id public.booking_key;
+  v_id uuid;
+begin
+  select booking_id into v_booking_id from public.transactions
+  where gateway = v_gateway and (gateway_payment_id = v_payment_id or id = v_named and gateway_payment_id is null)
+  order by gateway_payment_id nulls last limit 1;
+  v_booking_id := coalesce(v_booking_id, app.to_booking_key(p_event #>> '{metadata,booking_id}'));
+  perform from public.bookings where id = v_booking_id for update;
+  if not found or v_payment_id is null then
+    return null;
+  end if;
+  select id into v_id from public.transactions where gateway = v_gateway and gateway_payment_id = v_payment_id for update;
+  if v_id is null then
+    update public.transactions set gateway_payment_id = v_payment_id
+    where id = v_named and gateway = v_gateway and gateway_payment_id is null and booking_id = v_booking_id
+    returning id into v_id;
+  end if;
+  if v_id is null and (p_event ->> 'amount')::bigint > 0 and p_event ->> 'currency' is not null then
+    insert into public.transactions (
+      id, booking_id, customer_id, gateway, gateway_payment_id, amount, currency, cancel_requested_at
+    )
+    select case when exists (select from public.transactions where id = v_named) then gen_random_uuid()
+        else coalesce(v_named, gen_random_uuid()) end,
+      b.id, b.customer_id, v_gateway, v_payment_id, (p_event ->> 'amount')::bigint, p_event ->> 'currency',
+      -- Beside a live payment a stray one is not to be handed out.
+      case when exists (
+        select from public.transactions
+        where booking_id = b.id and status in ('pending', 'processing') and cancel_requested_at is null and gateway <> 'manual'
+      ) then now() end
+    from public.bookings b where b.id = v_booking_id
+    returning id into v_id;
+  end if;
+  return v_id;
+end $$;
+comment on function app.lock_event_transaction is
+  'The transaction that an event tells about, locked after its booking, made where need be; null when nobody knows it.';
+
+create or replace function app.apply_gateway_event(p_event jsonb, p_actor text)
+returns uuid language plpgsql volatile set search_path = '' as $$
+declare
+  v_id uuid;
+begin
+  perform app.act_as(p_actor, p_event ->> 'type');
+  v_id := app.lock_event_transaction(p_event);
+  if v_id is null then
+    return null;
+  end if;
+  case p_event ->> 'kind'
+    when 'payment.succeeded' then
+      perform app.complete_payment(v_id, p_event);
+    when 'charge.refunded' then
+      perform app.complete_payment(v_id, p_event);
+      update public.transactions
+      set charge_refunded = (p_event ->> 'charge_refunded')::bigint,
+        charge_refunded_at = (p_event ->> 'occurred_at')::timestamptz
+      where id = v_id and (
+        charge_refunded_at is null
+        or ((p_event ->> 'occurred_at')::timestamptz, (p_event ->> 'charge_refunded')::bigint)
+          > (charge_refunded_at, charge_refunded)
+      );
+    when 'refund.changed' then
+      perform app.note_refund(v_id, p_event);
+    when 'dispute.changed' then
+      perform app.note_dispute(v_id, p_event);
+    else
+      perform app.move_payment(v_id, p_event);
+  end case;
+  perform app.recount_refunds(v_id);
+  return v_id;
+end $$;
+comment on function app.apply_gateway_event is 'Let one event have its effect; the transaction it told about, or null.';
+
+create or replace function public.record_gateway_event(p_event jsonb, p_payload text, p_is_replay boolean default false)
+returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_state text;
+  v_id uuid;
+  v_error text;
+begin
+  insert into public.stripe_events (gateway, id, type, payload, occurred_at)
+  values (
+    p_event ->> 'gateway', p_event ->> 'id', p_event ->> 'type', p_payload, (p_event ->> 'occurred_at')::timestamptz
+  )
+  on conflict (gateway, id) do nothing;
+  -- Copies that arrive at once wait here for the first.
+  select state into v_state from public.stripe_events
+  where gateway = p_event ->> 'gateway' and id = p_event ->> 'id' for update;
+  if v_state = 'processed' then
+    return jsonb_build_object('verdict', 'duplicate');
+  end if;
+  begin
+    v_id := app.apply_gateway_event(
+      p_event, case when p_is_replay then 'reconciliation' else p_event ->> 'gateway' end
+    );
+    v_state := case when v_id is null then 'unmatched' else 'processed' end;
+  exception when others then
+    -- Not raised: the failure must be remembered, and the event tried again.
+    v_state := 'failed';
+    v_error := sqlstate || ' ' || sqlerrm;
+  end;
+  update public.stripe_events
+  set state = v_state, transaction_id = v_id, attempts = attempts + 1, last_error = left(v_error, 500),
+    processed_at = case when v_state = 'processed' then now() end
+  where gateway = p_event ->> 'gateway' and id = p_event ->> 'id';
+  return jsonb_build_object('verdict', v_state, 'transaction_id', v_id, 'error', v_error);
+end $$;
+comment on function public.record_gateway_event is
+  'Keep an event and let it have its effect, once: verdict processed, duplicate, unmatched or failed (with the error).';
+
+create or replace function public.apply_gateway_facts(p_events jsonb, p_transaction_id uuid default null)
+returns integer language plpgsql volatile set search_path = '' as $$
+declare
+  v_event jsonb;
+  v_applied integer := 0;
+begin
+  for v_event in select value from jsonb_array_elements(p_events) loop
+    if app.apply_gateway_event(v_event, 'reconciliation') is not null then
+      v_applied := v_applied + 1;
+    end if;
+  end loop;
+  update public.transactions set checked_at = now() where id = p_transaction_id;
+  return v_applied;
+end $$;
+comment on function public.apply_gateway_facts is
+  'What the gateway answered about one payment (p_transaction_id was asked for), in the words of events but without ids; '
+  'how many met a transaction.';
+
+create or replace function public.finish_refund(p_refund_id uuid, p_event jsonb)
+returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_refund public.refunds;
+begin
+  select * into v_refund from public.refunds where id = p_refund_id;
+  perform app.apply_gateway_event(p_event, v_refund.requested_by);
+  return (
+    select jsonb_build_object(
+      'refund_id', r.id, 'gateway_refund_id', r.gateway_refund_id, 'amount', r.amount, 'status', r.status,
+      'transaction_id', r.transaction_id
+    )
+    from public.refunds r where r.id = p_refund_id
+  );
+end $$;
+comment on function public.finish_refund is
+  'The gateway made a reserved refund; p_event is its answer, in the words of an event.';
+
+-- Payments that came another way, as staff notes them: transactions of gateway `manual`, so that the booking's
+-- payment_status goes on following its transactions alone.
+
+create or replace function app.note_payment_by_hand(
+  p_booking_id public.booking_key, p_payment_status text, p_amount numeric, p_reason text
+)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_booking public.bookings;
+  v_amount bigint;
+begin
+  perform app.act_as(null, p_reason);
+  if p_payment_status = 'Paid' then
+    -- Staff's word settles a payment of another amount than the booking's.
+    update public.transactions set review_reason = null
+    where booking_id = p_booking_id and status = 'completed' and review_reason = 'amount_mismatch';
+  elsif p_payment_status in ('Pending', 'Refunded') then
+    if exists (
+      select from public.transactions
+      where booking_id = p_booking_id and gateway <> 'manual' and status = 'completed' and amount_refunded < amount
+    ) then
+      raise sqlstate 'PT409' using hint = 'paid_online',
+        message = 'This booking was paid online. Refund the payment, so that the money really goes back.';
+    end if;
+    update public.transactions
+    set status = case p_payment_status when 'Refunded' then 'refunded' else 'pending' end,
+      amount_refunded = case p_payment_status when 'Refunded' then amount else 0 end
+    where booking_id = p_booking_id and gateway = 'manual'
+      and (status = 'completed' or status = 'refunded' and p_payment_status = 'Pending');
+  else
+    raise sqlstate 'PT400' using message = 'payment_status must be Paid, Pending or Refunded.', hint = 'validation_failed';
+  end if;
+  select * into v_booking from public.bookings where id = p_booking_id;
+  if v_booking.payment_status <> p_payment_status then
+    v_amount := nullif(app.to_minor_units(coalesce(p_amount, v_booking.amount), app.booking_currency(v_booking.currency)), 0);
+    if v_amount is null then
+      raise sqlstate 'PT400' using message = 'The booking has no amount: please give one.', hint = 'amount_required';
+    end if;
+    if p_payment_status = 'Paid' then
+      perform app.supersede_payments(v_booking.id);
+    end if;
+    insert into public.transactions (
+      booking_id, customer_id, gateway, amount, amount_refunded, currency, status, completed_at
+    ) values (
+      v_booking.id, v_booking.customer_id, 'manual', v_amount, case p_payment_status when 'Refunded' then v_amount else 0 end,
+      app.booking_currency(v_booking.currency),
+      case p_payment_status when 'Paid' then 'completed' when 'Refunded' then 'refunded' else 'pending' end,
+      case when p_payment_status <> 'Pending' then now() end
+    );
+    select * into v_booking from public.bookings where id = v_booking.id;
+  end if;
+  if v_booking.payment_status <> p_payment_status then
+    raise sqlstate 'PT409' using hint = 'payments_decide',
+      message = format('The payments of this booking say %s.', v_booking.payment_status);
+  end if;
+end $$;
+comment on function app.note_payment_by_hand is
+  'What staff knows of a payment made elsewhere, of a locked booking; p_amount in currency units (null: the booking''s). '
+  'Raises PT400 amount_required, PT409 paid_online, payments_decide.';
+
+-- The agency's currency is set by `flask check` from PAYMENT_CURRENCY, before a release takes traffic.
+
+create or replace function public.set_agency_currency(p_currency text, p_is_forced boolean default false)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_old text := (select currency from app.agency for update);
+  v_others bigint;
+begin
+  if v_old = p_currency then
+    return;
+  end if;
+  if not exists (select from app.currencies where code = p_currency) then
+    raise sqlstate 'PT400' using message = format('%s is no currency.', p_currency), hint = 'currency_unknown';
+  end if;
+  select count(*) into v_others from public.bookings where coalesce(nullif(currency, ''), v_old) <> p_currency;
+  if v_others > 0 and not p_is_forced then
+    raise sqlstate 'PT409' using hint = 'currency_differs', message = format(
+      'The database has %s bookings in another currency than %s.', v_others, upper(p_currency)
+    );
+  end if;
+  -- Bookings that never named one were in the old.
+  update public.bookings set currency = v_old where v_old is not null and coalesce(currency, '') = '';
+  insert into app.agency (currency) values (p_currency) on conflict (is_only_row) do update set currency = p_currency;
+  if v_old is null then
+    -- What an existing project had noted as paid was counted before its currency was known.
+    perform app.act_as('migration', 'in the agency''s currency');
+    update public.transactions t
+    set currency = p_currency, amount = app.to_minor_units(b.amount, p_currency),
+      amount_refunded = case t.status when 'refunded' then app.to_minor_units(b.amount, p_currency) else 0 end
+    from public.bookings b
+    where b.id = t.booking_id and t.gateway = 'manual' and coalesce(b.currency, '') = '' and t.currency <> p_currency;
+  end if;
+  perform public.update_customer_stats(id) from public.customers where deleted_at is null;
+end $$;
+comment on function public.set_agency_currency is
+  'Set the one currency of the agency, ISO 4217 in lower case. PT400 currency_unknown, PT409 currency_differs while bookings '
+  'are in another one, unless forced: they keep theirs.';
+
+-- Payments as staff and customers see them.
+
+create or replace function app.describe_transaction(p_transaction public.transactions)
+returns jsonb language sql stable set search_path = '' as $$
+  select to_jsonb(p_transaction) - array[
+    'attempt', 'status_at', 'checked_at', 'charge_refunded', 'charge_refunded_at', 'cancel_requested_at', 'canceled_at'
+  ];
+$$;
+comment on function app.describe_transaction is 'A transaction without what only the functions here need.';
+
+create or replace function public.get_booking_payment(p_booking_id text, p_customer_id uuid default null)
+returns jsonb language plpgsql stable set search_path = '' as $$
+declare
+  v_booking public.bookings;
+  v_currency text;
+begin
+  select * into v_booking from public.bookings where id = app.to_booking_key(p_booking_id);
+  if v_booking.id is null then
+    raise sqlstate 'PT404' using message = 'Booking not found', hint = 'booking_not_found';
+  end if;
+  if p_customer_id is not null and v_booking.customer_id is distinct from p_customer_id then
+    raise sqlstate 'PT403' using message = 'This booking belongs to somebody else.', hint = 'forbidden';
+  end if;
+  v_currency := app.booking_currency(v_booking.currency);
+  return jsonb_build_object(
+    'bookingId', v_booking.id, 'paymentStatus', v_booking.payment_status,
+    'amount', app.to_minor_units(v_booking.amount, v_currency), 'currency', v_currency,
+    'transaction', (
+      select jsonb_build_object(
+        'id', t.id, 'booking_id', t.booking_id, 'gateway', t.gateway, 'gateway_payment_id', t.gateway_payment_id,
+        'amount', t.amount, 'amount_refunded', t.amount_refunded, 'currency', t.currency, 'status', t.status,
+        'payment_method', t.payment_method, 'created_at', t.created_at, 'completed_at', t.completed_at
+      )
+      from public.transactions t where t.booking_id = v_booking.id
+      order by array_position(array['completed', 'refunded'], t.status), t.created_at desc, t.id limit 1
+    )
+  );
+end $$;
+comment on function public.get_booking_payment is
+  'How a booking stands, with the transaction that decides; for its owner, or for staff (null). Raises PT404, PT403.';
+
+create or replace function public.list_transactions(
+  p_page integer, p_limit integer, p_status text default null, p_gateway text default null, p_booking_id text default null,
+  p_from timestamptz default null, p_to timestamptz default null, p_q text default null
+) returns jsonb language sql stable set search_path = '' as $$
+  with found as (
+    select t, b.id, b.name, b.email, b.package
+    from public.transactions t
+    join public.bookings b on b.id = t.booking_id
+    where (p_status is null or t.status = p_status)
+      and (p_gateway is null or t.gateway = p_gateway)
+      and (p_booking_id is null or t.booking_id = app.to_booking_key(p_booking_id))
+      and (p_from is null or t.created_at >= p_from)
+      and (p_to is null or t.created_at < p_to)
+      and (p_q is null or position(lower(p_q) in lower(
+        concat_ws(' ', t.id, t.gateway_payment_id, b.id, b.name, b.email, b.package)
+      )) > 0)
+  )
+  select jsonb_build_object(
+    'total', (select count(*) from found),
+    'transactions', (
+      select coalesce(jsonb_agg(
+        app.describe_transaction(page.t) || jsonb_build_object('bookings', jsonb_build_object(
+          'id', page.id, 'name', page.name, 'email', page.email, 'package', page.package
+        )) order by (page.t).created_at desc, (page.t).id desc
+      ), '[]')
+      from (
+        select * from found order by (t).created_at desc, (t).id desc
+        limit p_limit offset (p_page - 1)::bigint * p_limit
+      ) page
+    )
+  );
+$$;
+comment on function public.list_transactions is
+  'A page of transactions, newest first, with their bookings; and how many there are.';
+
+create or replace function public.get_transaction(p_id uuid)
+returns jsonb language sql stable set search_path = '' as $$
+  select app.describe_transaction(t) || jsonb_build_object(
+    'bookings', jsonb_build_object('id', b.id, 'name', b.name, 'email', b.email, 'package', b.package),
+    'transaction_audit_logs', (
+      select coalesce(jsonb_agg(to_jsonb(a) order by a.id), '[]')
+      from public.transaction_audit_logs a where a.transaction_id = t.id
+    ),
+    'refunds', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'id', r.id, 'gateway_refund_id', r.gateway_refund_id, 'amount', r.amount, 'status', r.status, 'reason', r.reason,
+        'requested_by', r.requested_by, 'created_at', r.created_at
+      ) order by r.created_at, r.id), '[]')
+      from public.refunds r where r.transaction_id = t.id
+    )
+  )
+  from public.transactions t
+  join public.bookings b on b.id = t.booking_id
+  where t.id = p_id;
+$$;
+comment on function public.get_transaction is
+  'One transaction with its booking, audit log in order and refunds; null without it.';
+
+-- What reconciliation has to ask the gateway, and how far behind the inbox of events is.
+
+create or replace function public.list_payment_work(p_limit integer default 200)
+returns jsonb language sql stable set search_path = '' as $$
+  select jsonb_build_object(
+    'events', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', e.id, 'payload', e.payload) order by e.occurred_at), '[]')
+      from (
+        select * from public.stripe_events
+        where state <> 'processed' and received_at > now() - interval '30 days' order by attempts, received_at limit p_limit
+      ) e
+    ),
+    -- Of the first day each time, later once a day; after a month the gateway has long ended them.
+    'payments', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'transaction_id', t.id, 'payment_id', t.gateway_payment_id, 'is_unwanted', t.cancel_requested_at is not null
+      ) order by t.created_at), '[]')
+      from (
+        select * from public.transactions
+        where status in ('pending', 'processing', 'failed') and canceled_at is null and gateway <> 'manual'
+          and gateway_payment_id is not null and created_at > now() - interval '30 days'
+          and (checked_at is null or checked_at < now() - interval '1 day' or created_at > now() - interval '1 day')
+        order by checked_at nulls first, created_at limit p_limit
+      ) t
+    ),
+    'refunds', (
+      select coalesce(jsonb_agg(
+        app.refund_task(r) || jsonb_build_object('gateway_refund_id', r.gateway_refund_id) order by r.created_at
+      ), '[]')
+      from (
+        select * from public.refunds
+        where status = 'reserved' and (lease_until is null or lease_until <= now())
+          or status = 'pending' and created_at > now() - interval '90 days'
+        order by updated_at limit p_limit
+      ) r
+    )
+  );
+$$;
+comment on function public.list_payment_work is
+  'Events to be tried again; payments that may have moved at the gateway, or are to be canceled there; refunds without an end.';
+
+create or replace function public.list_unknown_events(p_ids text[])
+returns jsonb language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(asked.id order by asked.place), '[]')
+  from unnest(p_ids) with ordinality asked (id, place)
+  where not exists (select from public.stripe_events e where e.gateway = 'stripe' and e.id = asked.id and e.state = 'processed');
+$$;
+comment on function public.list_unknown_events is
+  'Those of the ids whose events were not processed here, in the order given.';
+
+create or replace function app.payment_backlog()
+returns jsonb language sql stable set search_path = '' as $$
+  select jsonb_build_object(
+    'waiting', count(*) filter (where state <> 'unmatched'),
+    'oldest_seconds', coalesce(extract(epoch from now() - min(received_at) filter (where state <> 'unmatched'))::integer, 0),
+    'unmatched', count(*) filter (where state = 'unmatched')
+  )
+  from public.stripe_events
+  where state <> 'processed' and received_at > now() - interval '30 days';
+$$;
+comment on function app.payment_backlog is
+  'Events of the gateway without effect yet: how many, the age of the oldest, and how many of payments nobody knows here.';
+
+create or replace function public.finish_reconciliation()
+returns jsonb language plpgsql volatile set search_path = '' as $$
+begin
+  perform app.alert_staff('An event of the payment gateway waits', format(
+    'Event %s (%s) of %s has had no effect for 15 minutes: %s. It is tried again every 10 minutes.',
+    id, type, to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'),
+    case state when 'unmatched' then 'no booking here belongs to its payment' else coalesce(last_error, state) end
+  ), 'event:' || id)
+  from public.stripe_events
+  where state <> 'processed' and received_at < now() - interval '15 minutes';
+  delete from public.payment_idempotency_keys where created_at < now() - interval '24 hours';
+  update public.stripe_events set payload = null
+  where payload is not null and processed_at < now() - interval '90 days';
+  return app.payment_backlog();
+end $$;
+comment on function public.finish_reconciliation is
+  'Tell staff of events that wait too long, forget what is outdated; the backlog.';
+
+insert into app.migrations (version) values ('20251027000001') on conflict do nothing;
+notify pgrst, 'reload schema';

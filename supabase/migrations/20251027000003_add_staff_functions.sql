@@ -1,0 +1,279 @@
+-- Put together by `make migration` from these files of supabase/schemas, where the text is edited:
+--   staff/users.sql staff/sessions.sql staff/invitations.sql
+-- Roll back: supabase/rollbacks/20251027000003_add_staff_functions.sql
+
+-- Staff accounts as the users page of the site manages them.
+
+create or replace function app.staff_json(p_staff public.admin_users)
+returns jsonb language sql stable set search_path = '' as $$
+  select jsonb_build_object(
+    'id', p_staff.id, 'name', p_staff.name, 'email', p_staff.email, 'phone', p_staff.phone, 'role', p_staff.role,
+    'avatar', p_staff.avatar, 'status', p_staff.status, 'last_login', p_staff.last_login::timestamptz,
+    'created_at', p_staff.created_at
+  );
+$$;
+comment on function app.staff_json is 'A staff account as the API answers it.';
+
+create or replace function public.list_users(p_role text default null, p_status text default null, p_search text default null)
+returns jsonb language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(app.staff_json(a) order by a.created_at desc, a.id desc), '[]')
+  from public.admin_users a
+  where (p_role is null or a.role = p_role)
+    and (p_status is null or a.status = p_status)
+    and (
+      p_search is null
+      or position(lower(p_search) in lower(concat_ws(' ', a.name, a.email, a.phone))) > 0
+    );
+$$;
+comment on function public.list_users is
+  'Staff accounts, newest first, of that role and status, with the text in name, address or phone.';
+
+create or replace function public.create_user(p_values jsonb, p_password_hash text)
+returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_staff public.admin_users;
+begin
+  insert into public.admin_users (name, email, phone, role, avatar, status)
+  values (
+    p_values ->> 'name', p_values ->> 'email', p_values ->> 'phone', p_values ->> 'role', p_values ->> 'avatar',
+    coalesce(p_values ->> 'status', 'Active')
+  )
+  returning * into v_staff;
+  if p_password_hash is not null then
+    insert into public.staff_credentials (staff_id, password_hash) values (v_staff.id, p_password_hash);
+  end if;
+  return app.staff_json(v_staff);
+exception when unique_violation then
+  raise sqlstate 'PT409' using message = 'A user with this email already exists', hint = 'email_taken';
+end $$;
+comment on function public.create_user is
+  'Make a staff account of {name, email, phone, role, avatar, status}; without a hash it cannot sign in yet. PT409.';
+
+create or replace function app.set_staff_password(p_staff_id integer, p_password_hash text)
+returns void language plpgsql volatile set search_path = '' as $$
+begin
+  insert into public.staff_credentials (staff_id, password_hash) values (p_staff_id, p_password_hash)
+  on conflict (staff_id) do update set password_hash = excluded.password_hash, changed_at = now();
+  delete from public.staff_sessions where staff_id = p_staff_id;
+  perform app.record_staff_event(p_staff_id, 'password_changed');
+end $$;
+comment on function app.set_staff_password is 'Give an account another password; its sessions end.';
+
+create or replace function public.update_user(p_id integer, p_changes jsonb, p_password_hash text)
+returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_staff public.admin_users;
+begin
+  select * into v_staff from public.admin_users where id = p_id for update;
+  if not found then
+    raise sqlstate 'PT404' using message = 'User not found', hint = 'user_not_found';
+  end if;
+  v_staff := jsonb_populate_record(v_staff, p_changes);
+  update public.admin_users
+  set (name, email, phone, role, avatar, status) = (
+    v_staff.name, v_staff.email, v_staff.phone, v_staff.role, v_staff.avatar, v_staff.status
+  )
+  where id = p_id
+  returning * into v_staff;
+  if p_password_hash is not null then
+    perform app.set_staff_password(p_id, p_password_hash);
+  end if;
+  return app.staff_json(v_staff);
+exception when unique_violation then
+  raise sqlstate 'PT409' using message = 'A user with this email already exists', hint = 'email_taken';
+end $$;
+comment on function public.update_user is
+  'Change what p_changes holds of an account, and its password where a hash is given. PT400, PT404, PT409.';
+
+create or replace function public.delete_user(p_id integer)
+returns void language plpgsql volatile set search_path = '' as $$
+begin
+  delete from public.admin_users where id = p_id;
+  if not found then
+    raise sqlstate 'PT404' using message = 'User not found', hint = 'user_not_found';
+  end if;
+end $$;
+comment on function public.delete_user is
+  'Delete a staff account. PT400 for one''s own and the last active Admin, PT404.';
+
+-- Staff signs in, is recognised by its session, signs out and changes the own password.
+
+-- First half of a login, before the service compares the password. An address that nobody has is counted alike.
+create or replace function public.begin_staff_login(p_email text, p_limits jsonb)
+returns jsonb language plpgsql volatile set search_path = '' as $$
+begin
+  perform app.take_rate_limit('staff_login', p_email, p_limits);
+  return (
+    select jsonb_build_object('staff_id', max(a.id), 'password_hash', max(c.password_hash))
+    from public.admin_users a
+    join public.staff_credentials c on c.staff_id = a.id
+    where lower(a.email) = lower(p_email) and a.status = 'Active'
+  );
+end $$;
+comment on function public.begin_staff_login is
+  'Count an attempt (PT429 when there were too many) and find the active account: {staff_id, password_hash}, both null when '
+  'nobody has the address.';
+
+-- Second half. It returns its verdict and never raises, because the audit row of a failure must stay. p_password_hash is
+-- the hash that was compared: when the password changed meanwhile, the comparison is worth nothing.
+create or replace function public.finish_staff_login(
+  p_staff_id integer, p_password_hash text, p_is_right boolean, p_new_hash text, p_session_seconds integer
+) returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_staff public.admin_users;
+  v_session_id uuid;
+begin
+  update public.admin_users a set last_login = now()
+  from public.staff_credentials c
+  where a.id = p_staff_id and c.staff_id = a.id and a.status = 'Active' and c.password_hash = p_password_hash and p_is_right
+  returning a.* into v_staff;
+  if not found then
+    perform app.record_staff_event(p_staff_id, 'login_failed');
+    return jsonb_build_object('verdict', 'invalid_credentials');
+  end if;
+  update public.staff_credentials set password_hash = p_new_hash where staff_id = p_staff_id and p_new_hash is not null;
+  delete from public.staff_sessions where staff_id = p_staff_id and expires_at <= now();
+  insert into public.staff_sessions (staff_id, ip_address, user_agent, expires_at)
+  values (
+    p_staff_id, left(app.actor() ->> 'ip', 64), left(app.actor() ->> 'user_agent', 400),
+    now() + make_interval(secs => p_session_seconds)
+  )
+  returning id into v_session_id;
+  perform app.clear_rate_limit('staff_login', v_staff.email);
+  perform app.act_as(v_staff.email);
+  perform app.record_staff_event(p_staff_id, 'logged_in');
+  return jsonb_build_object('verdict', 'logged_in', 'session_id', v_session_id, 'staff', app.staff_json(v_staff));
+end $$;
+comment on function public.finish_staff_login is
+  '{verdict: invalid_credentials} or {verdict: logged_in, session_id, staff}. p_new_hash replaces a hash of too low a cost.';
+
+create or replace function public.authenticate_staff(p_staff_id integer, p_session_id uuid)
+returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_staff jsonb;
+  v_seen_at timestamptz;
+begin
+  select jsonb_build_object(
+      'id', a.id, 'email', a.email, 'name', a.name, 'role', a.role, 'session_id', s.id,
+      'permissions', array(select p.permission from app.role_permissions p where p.role = a.role)
+    ), s.last_seen_at
+  into v_staff, v_seen_at
+  from public.staff_sessions s
+  join public.admin_users a on a.id = s.staff_id
+  where s.id = p_session_id and s.staff_id = p_staff_id and s.expires_at > now() and a.status = 'Active';
+  if v_seen_at < now() - interval '1 minute' then
+    update public.staff_sessions set last_seen_at = now() where id = p_session_id;
+  end if;
+  return v_staff;
+end $$;
+comment on function public.authenticate_staff is
+  'Whose session this is: {id, email, name, role, session_id, permissions}; null when it ended or the account is not Active.';
+
+create or replace function public.end_staff_session(p_session_id uuid)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_staff_id integer;
+begin
+  delete from public.staff_sessions where id = p_session_id returning staff_id into v_staff_id;
+  if found then
+    perform app.record_staff_event(v_staff_id, 'logged_out');
+  end if;
+end $$;
+comment on function public.end_staff_session is 'End this session.';
+
+create or replace function public.change_staff_password(
+  p_staff_id integer, p_session_id uuid, p_old_hash text, p_new_hash text
+) returns void language plpgsql volatile set search_path = '' as $$
+begin
+  update public.staff_credentials set password_hash = p_new_hash, changed_at = now()
+  where staff_id = p_staff_id and password_hash = p_old_hash;
+  if not found then
+    raise sqlstate 'PT401' using message = 'Current password is incorrect', hint = 'invalid_password';
+  end if;
+  delete from public.staff_sessions where staff_id = p_staff_id and id <> p_session_id;
+  perform app.record_staff_event(p_staff_id, 'password_changed');
+  perform app.queue_email('password-changed', a.email, jsonb_build_object('name', a.name, 'occurred_at', now()))
+  from public.admin_users a where a.id = p_staff_id;
+end $$;
+comment on function public.change_staff_password is
+  'Set a new hash, keep this session and end the others, queue the notice. PT401 when p_old_hash is not the current one.';
+
+-- A member of staff chooses the first password by a mailed link, so that nobody else ever knows it.
+
+create table if not exists public.staff_invitations (
+  id uuid primary key default gen_random_uuid(),
+  staff_id integer not null references public.admin_users (id) on delete cascade,
+  email_id uuid not null,
+  token_hash text not null constraint staff_invitations_token_hash_key unique,
+  expires_at timestamptz not null,
+  used_at timestamptz,
+  created_at timestamptz not null default now()
+);
+comment on table public.staff_invitations is 'Links to a first password, by the SHA-256 of their tokens.';
+comment on column public.staff_invitations.email_id is 'The mail that carries it; no foreign key, mails are purged.';
+create index if not exists staff_invitations_staff_id_idx on public.staff_invitations (staff_id);
+
+call app.close_table('public.staff_invitations');
+grant select, insert, update, delete on public.staff_invitations to service_role;
+
+create or replace function public.invite_staff(p_values jsonb)
+returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_staff jsonb := (
+    select app.staff_json(a) from public.admin_users a where lower(a.email) = lower(p_values ->> 'email')
+  );
+begin
+  if v_staff is null then
+    v_staff := public.create_user(p_values, null);
+  elsif exists (select from public.staff_credentials c where c.staff_id = (v_staff ->> 'id')::integer) then
+    raise sqlstate 'PT409' using message = 'A user with this email already exists', hint = 'email_taken';
+  end if;
+  perform app.queue_email(
+    'staff-invitation', v_staff ->> 'email', jsonb_build_object('name', v_staff ->> 'name', 'role', v_staff ->> 'role')
+  );
+  return v_staff;
+end $$;
+comment on function public.invite_staff is
+  'Make a staff account without a password, where it is missing, and queue the mail with its link. PT409 when it has one.';
+
+create or replace function public.issue_staff_invitation(p_email_id uuid, p_token_hash text, p_ttl_seconds integer)
+returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_staff_id integer := (
+    select a.id
+    from public.email_outbox m
+    join public.admin_users a on lower(a.email) = lower(m.recipient) and a.status = 'Active'
+    where m.id = p_email_id and m.template = 'staff-invitation'
+      and not exists (select from public.staff_credentials c where c.staff_id = a.id)
+  );
+begin
+  if v_staff_id is null then
+    return null;
+  end if;
+  delete from public.staff_invitations where staff_id = v_staff_id and email_id <> p_email_id;
+  insert into public.staff_invitations (staff_id, email_id, token_hash, expires_at)
+  values (v_staff_id, p_email_id, p_token_hash, now() + make_interval(secs => p_ttl_seconds));
+  return jsonb_build_object('staff_id', v_staff_id);
+end $$;
+comment on function public.issue_staff_invitation is
+  'Keep the hash of a link''s token as its mail is sent: {staff_id}, or null when the account needs no first password. '
+  'Links of other mails to that account die; those of this mail, sent twice, all work until one is used.';
+
+create or replace function public.accept_staff_invitation(p_staff_id integer, p_token_hash text, p_password_hash text)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_invitation public.staff_invitations;
+  v_email text := (select email from public.admin_users where id = p_staff_id and status = 'Active' for no key update);
+begin
+  select * into v_invitation from public.staff_invitations
+  where staff_id = p_staff_id and token_hash = p_token_hash and v_email is not null;
+  perform app.check_link(v_invitation.expires_at, v_invitation.used_at, null);
+  perform app.act_as(v_email);
+  perform app.set_staff_password(p_staff_id, p_password_hash);
+  delete from public.staff_invitations where staff_id = p_staff_id;
+end $$;
+comment on function public.accept_staff_invitation is
+  'Spend a link: the account gets its password. PT400 token_invalid, token_expired.';
+
+insert into app.migrations (version) values ('20251027000003') on conflict do nothing;
+notify pgrst, 'reload schema';

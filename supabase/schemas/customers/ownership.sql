@@ -1,0 +1,57 @@
+-- Whose a booking is: the verified customer's whose address it carries, from the moment it is made or its address changes,
+-- by whatever door; else the customer's who was signed in while making it.
+
+-- The service vouches for a visitor who is signed in, in the token that it makes for one request of /rest/v1.
+create or replace function app.visiting_customer()
+returns uuid language plpgsql stable set search_path = '' as $$
+declare
+  v_claims jsonb := nullif(current_setting('request.jwt.claims', true), '')::jsonb;
+begin
+  return (
+    select s.customer_id from public.customer_sessions s join public.customers c on c.id = s.customer_id
+    where s.id = (v_claims ->> 'sid')::uuid and s.customer_id = (v_claims ->> 'customer')::uuid and s.expires_at > now()
+      and c.deleted_at is null and c.status in ('pending', 'active') and v_claims ->> 'role' = 'anon'
+  );
+end $$;
+comment on function app.visiting_customer is 'The customer who is signed in while asking as a visitor; null for nobody.';
+
+create or replace function app.find_verified_customer(p_email text)
+returns uuid language sql stable set search_path = '' as $$
+  select id from public.customers where lower(email) = lower(p_email) and deleted_at is null and verified_at is not null;
+$$;
+comment on function app.find_verified_customer is 'The customer who has proven that address; null for nobody.';
+
+-- After the row is there, so that a stranger who books under somebody's address is not shown that it has an account.
+-- Definer: visitors and staff do not read customers.
+create or replace function app.tg_bookings__find_customer()
+returns trigger language plpgsql security definer set search_path = '' as $$
+declare
+  v_customer_id uuid := app.find_verified_customer(new.email);
+begin
+  if tg_op = 'INSERT' then
+    v_customer_id := coalesce(v_customer_id, new.customer_id, app.visiting_customer());
+  elsif v_customer_id is null and new.customer_id is distinct from app.find_verified_customer(old.email) then
+    return null;  -- it was not theirs by its address
+  end if;
+  update public.bookings set customer_id = v_customer_id where id = new.id and customer_id is distinct from v_customer_id;
+  return null;
+end $$;
+comment on function app.tg_bookings__find_customer is 'Gives a booking to the verified customer whose address it carries.';
+
+create or replace trigger tg_bookings__find_customer after insert on public.bookings
+  for each row execute function app.tg_bookings__find_customer();
+create or replace trigger tg_bookings__find_customer_anew after update of email on public.bookings
+  for each row when (lower(old.email) is distinct from lower(new.email)) execute function app.tg_bookings__find_customer();
+
+create or replace function app.tg_bookings__hand_over_payments()
+returns trigger language plpgsql security definer set search_path = '' as $$
+begin
+  update public.transactions set customer_id = new.customer_id
+  where booking_id = new.id and customer_id is distinct from new.customer_id;
+  return null;
+end $$;
+comment on function app.tg_bookings__hand_over_payments is 'The payments of a booking belong to whom the booking belongs to.';
+-- Definer: as for the owner.
+create or replace trigger tg_bookings__hand_over_payments after update of customer_id on public.bookings
+  for each row when (old.customer_id is distinct from new.customer_id)
+  execute function app.tg_bookings__hand_over_payments();

@@ -1,0 +1,153 @@
+-- Passwords that are forgotten or changed, accounts that are closed by staff or deleted by their owner.
+
+-- Says nothing about whether the address is known, like request_verification_mail.
+create or replace function public.request_password_reset(p_email text, p_limits jsonb)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_customer public.customers;
+  v_email_id uuid;
+begin
+  perform app.take_rate_limit('reset_mail', p_email, p_limits);
+  select * into v_customer from public.customers where lower(email) = lower(p_email) and deleted_at is null;
+  v_email_id := app.queue_email(
+    'password-reset', coalesce(v_customer.email, p_email), jsonb_build_object('name', v_customer.name),
+    p_customer_id => v_customer.id
+  );
+  if v_customer.id is null then
+    delete from public.email_outbox where id = v_email_id;
+  end if;
+  perform app.record_customer_event(v_customer.id, 'password_reset_requested');
+end $$;
+comment on function public.request_password_reset is
+  'Queue a mail with a link to set a new password, for an account''s address. PT429.';
+
+-- What a new password brings about, whichever way it came: all links die, the owner is told.
+create or replace function app.set_customer_password(p_customer_id uuid, p_password_hash text)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_customer public.customers;
+begin
+  update public.customers set password_hash = p_password_hash, password_changed_at = now()
+  where id = p_customer_id
+  returning * into v_customer;
+  update public.password_reset_tokens set used_at = now() where customer_id = p_customer_id and used_at is null;
+  perform app.clear_rate_limit('login_account', v_customer.email);
+  perform app.queue_email(
+    'password-changed', v_customer.email, jsonb_build_object('name', v_customer.name, 'occurred_at', now()),
+    p_customer_id => p_customer_id
+  );
+end $$;
+comment on function app.set_customer_password is
+  'Store a new hash, end all reset links, queue the notice. Callers end sessions.';
+
+create or replace function public.reset_password(
+  p_customer_id uuid, p_token_hash text, p_password_hash text
+) returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_token public.password_reset_tokens;
+begin
+  perform from public.customers where id = p_customer_id and deleted_at is null for no key update;
+  select * into v_token from public.password_reset_tokens
+  where token_hash = p_token_hash and customer_id = p_customer_id;
+  perform app.check_link(v_token.expires_at, v_token.used_at, v_token.superseded_at);
+  perform app.set_customer_password(p_customer_id, p_password_hash);
+  delete from public.customer_sessions where customer_id = p_customer_id;
+  perform app.record_customer_event(p_customer_id, 'password_reset');
+end $$;
+comment on function public.reset_password is
+  'Spend a reset link: the new hash is set, all sessions and links end, the notice is queued. PT400.';
+
+-- p_old_hash is the one that the service compared: of two changes at once one finds that it is no longer the current.
+create or replace function public.change_password(
+  p_customer_id uuid, p_session_id uuid, p_old_hash text, p_new_hash text
+) returns void language plpgsql volatile set search_path = '' as $$
+begin
+  perform from public.customers
+  where id = p_customer_id and deleted_at is null and password_hash = p_old_hash for no key update;
+  if not found then
+    raise sqlstate 'PT401' using message = 'Current password is incorrect', hint = 'invalid_password';
+  end if;
+  perform app.set_customer_password(p_customer_id, p_new_hash);
+  delete from public.customer_sessions where customer_id = p_customer_id and id <> p_session_id;
+  perform app.record_customer_event(p_customer_id, 'password_changed');
+end $$;
+comment on function public.change_password is
+  'Set a new hash, keep this session and end the others, queue the notice. PT401 when p_old_hash is not the current one.';
+
+create or replace function public.set_customer_status(p_email text, p_is_suspended boolean)
+returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_id uuid;
+begin
+  update public.customers
+  set status = case when p_is_suspended then 'suspended' when verified_at is null then 'pending' else 'active' end
+  where lower(email) = lower(p_email) and deleted_at is null
+  returning id into v_id;
+  if v_id is null then
+    raise sqlstate 'PT404' using message = 'Customer not found', hint = 'customer_not_found';
+  end if;
+  if p_is_suspended then
+    delete from public.customer_sessions where customer_id = v_id;
+  end if;
+  perform app.record_customer_event(v_id, case when p_is_suspended then 'suspended' else 'reactivated' end);
+  return app.customer_json(v_id);
+end $$;
+comment on function public.set_customer_status is
+  'Staff suspend an account, which ends its sessions, or open it again. PT404.';
+
+-- The person goes, the money stays. What an unproven address merely claims to be its own is left alone. Bookings are
+-- locked first because payments lock a booking before its customer.
+create or replace function public.delete_customer(p_customer_id uuid, p_password_hash text)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_proven text := (
+    select lower(email) from public.customers where id = p_customer_id and verified_at is not null
+  );
+begin
+  perform from public.bookings
+  where customer_id = p_customer_id or (customer_id is null and lower(email) = v_proven) for update;
+  update public.customers
+  set email = null, password_hash = null, name = null, phone = null, avatar = null, address = null,
+    stripe_customer_id = null, status = 'inactive', deleted_at = now()
+  where id = p_customer_id and deleted_at is null and password_hash = p_password_hash;
+  if not found then
+    raise sqlstate 'PT401' using message = 'Invalid password', hint = 'invalid_password';
+  end if;
+  update public.bookings
+  set name = 'Deleted customer', email = 'deleted@example.invalid', phone = '', message = '', special_requests = ''
+  where customer_id = p_customer_id or (customer_id is null and lower(email) = v_proven);
+  update public.support_tickets set customer = 'Deleted customer', email = 'deleted@example.invalid'
+  where lower(email) = v_proven;
+  delete from public.email_outbox where customer_id = p_customer_id or lower(recipient) = v_proven;
+  delete from public.customer_sessions where customer_id = p_customer_id;
+  delete from public.email_verification_tokens where customer_id = p_customer_id;
+  delete from public.password_reset_tokens where customer_id = p_customer_id;
+  delete from public.customer_addresses where customer_id = p_customer_id;
+  delete from public.customer_preferences where customer_id = p_customer_id;
+  perform app.record_customer_event(p_customer_id, 'deleted');
+end $$;
+comment on function public.delete_customer is
+  'Erase the person from the account, its bookings, tickets and mails; payments and audit rows stay, the address is free again. '
+  'PT401 when p_password_hash, which the service compared, is not the current one.';
+
+create or replace function public.clean_expired()
+returns integer language plpgsql volatile set search_path = '' as $$
+declare
+  v_sessions integer;
+  v_verifications integer;
+  v_resets integer;
+  v_limits integer;
+begin
+  delete from public.customer_sessions where expires_at <= now();
+  get diagnostics v_sessions = row_count;
+  -- Kept for a while, so that an old link is told from a wrong one.
+  delete from public.email_verification_tokens where expires_at < now() - interval '30 days';
+  get diagnostics v_verifications = row_count;
+  delete from public.password_reset_tokens where expires_at < now() - interval '30 days';
+  get diagnostics v_resets = row_count;
+  delete from public.rate_limits where expires_at <= now();
+  get diagnostics v_limits = row_count;
+  return v_sessions + v_verifications + v_resets + v_limits;
+end $$;
+comment on function public.clean_expired is
+  'The worker''s sweep: sessions, links and limits past their time; how many rows.';

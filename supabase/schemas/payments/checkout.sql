@@ -1,0 +1,215 @@
+-- Starting a payment. One call locks the booking, checks everything and answers the one transaction that may be paid; a
+-- second one notes the gateway's id. In between the service speaks with the gateway.
+--
+-- Where a crash may fall, and what then holds:
+--   before begin_payment commits     nothing happened.
+--   before the gateway answers       the row is pending without an id; the next call asks the gateway again under the
+--                                    same idempotency key (id and attempt) and gets the same payment.
+--   before attach_payment commits    likewise; nobody holds the payment's secret yet, so nobody can have paid.
+--   after it                         the next call finds the id and asks the gateway for that payment.
+
+-- A client that lost an answer asks again with the same Idempotency-Key and gets the same payment for 24 hours.
+create table if not exists public.payment_idempotency_keys (
+  scope text not null,
+  key text not null constraint payment_idempotency_keys_key_check check (length(key) between 1 and 255),
+  request_hash text not null,
+  transaction_id uuid not null,
+  created_at timestamptz not null default now(),
+  constraint payment_idempotency_keys_pkey primary key (scope, key),
+  constraint payment_idempotency_keys_transaction_id_fkey
+    foreign key (transaction_id) references public.transactions (id) on delete cascade
+);
+comment on table public.payment_idempotency_keys is 'Idempotency-Key headers of create-payment-intent, for 24 hours.';
+comment on column public.payment_idempotency_keys.scope is 'The customer''s id, or guest.';
+create index if not exists payment_idempotency_keys_created_at_idx on public.payment_idempotency_keys (created_at);
+create index if not exists payment_idempotency_keys_transaction_id_idx on public.payment_idempotency_keys (transaction_id);
+
+call app.close_table('public.payment_idempotency_keys');
+grant select, insert, update, delete on public.payment_idempotency_keys to service_role;
+
+-- Nothing of the booking may be paid any more by what is open: the gateway is asked to cancel it.
+-- Nothing of the booking may be paid any more by what is open: the gateway is asked to cancel it.
+create or replace function app.supersede_payments(p_booking_id public.booking_key, p_but uuid default null)
+returns void language plpgsql volatile set search_path = '' as $$
+begin
+  update public.transactions
+  set status = 'failed', failure_code = 'superseded', cancel_requested_at = now()
+  where booking_id = p_booking_id and id is distinct from p_but and gateway <> 'manual'
+    and status in ('pending', 'failed') and canceled_at is null and cancel_requested_at is null;
+end $$;
+comment on function app.supersede_payments is
+  'Mark what is open of a booking, but for one, as failed and to be canceled.';
+
+create or replace function app.find_idempotent_payment(p_scope text, p_key text, p_request_hash text)
+returns uuid language plpgsql volatile set search_path = '' as $$
+declare
+  v_known public.payment_idempotency_keys;
+begin
+  delete from public.payment_idempotency_keys
+  where scope = p_scope and key = p_key and created_at < now() - interval '24 hours';
+  select * into v_known from public.payment_idempotency_keys where scope = p_scope and key = p_key;
+  if v_known.request_hash <> p_request_hash then
+    raise sqlstate 'PT409' using message = 'This Idempotency-Key was used for another request.', hint = 'idempotency_key_reused';
+  end if;
+  return (
+    select id from public.transactions
+    where id = v_known.transaction_id and cancel_requested_at is null and canceled_at is null and status <> 'failed'
+  );
+end $$;
+comment on function app.find_idempotent_payment is
+  'The transaction that this client key led to within 24 hours; null without one, or when it can no longer be paid.';
+
+create or replace function app.check_payable(p_booking public.bookings, p_amount bigint, p_currency text)
+returns void language plpgsql stable set search_path = '' as $$
+declare
+  v_currency text := app.booking_currency(p_booking.currency);
+  v_amount bigint := app.to_minor_units(p_booking.amount, v_currency);
+  v_minimum bigint := coalesce((app.currency(v_currency)).minimum, 1);
+begin
+  if p_booking.status = 'Cancelled' then
+    raise sqlstate 'PT409' using message = 'This booking is cancelled.', hint = 'booking_cancelled';
+  end if;
+  if p_booking.payment_status = 'Paid' or exists (
+    select from public.transactions where booking_id = p_booking.id and status = 'completed' and amount_refunded < amount
+  ) then
+    raise sqlstate 'PT409' using message = 'This booking is already paid.', hint = 'already_paid';
+  end if;
+  if not exists (select from app.currencies where code = v_currency) then
+    raise sqlstate 'PT409' using message = 'The booking has no valid currency.', hint = 'currency_invalid';
+  end if;
+  if lower(p_currency) <> v_currency or p_amount <> v_amount then
+    raise sqlstate 'PT400' using
+      message = 'The amount does not match the booking.', hint = 'amount_mismatch',
+      detail = jsonb_build_object('expected', v_amount, 'currency', v_currency)::text;
+  end if;
+  if v_amount < v_minimum then
+    raise sqlstate 'PT400' using hint = 'amount_too_small',
+      message = format('Amount must be at least %s %s', app.to_units(v_minimum, v_currency), upper(v_currency));
+  end if;
+end $$;
+comment on function app.check_payable is
+  'Raise why a booking cannot be paid, or not so: PT409 booking_cancelled, already_paid · PT400 amount_mismatch, amount_too_small.';
+
+create or replace function app.open_payment(p_booking public.bookings)
+returns uuid language plpgsql volatile set search_path = '' as $$
+declare
+  v_currency text := app.booking_currency(p_booking.currency);
+  v_amount bigint := app.to_minor_units(p_booking.amount, v_currency);
+  v_id uuid;
+begin
+  -- One that is being processed is answered as it is, whatever the price is now: the money is on its way.
+  select id into v_id from public.transactions
+  where booking_id = p_booking.id and cancel_requested_at is null and gateway <> 'manual'
+    and (status = 'processing' or status = 'pending' and amount = v_amount and currency = v_currency);
+  if v_id is null then
+    perform app.supersede_payments(p_booking.id);
+    insert into public.transactions (booking_id, customer_id, amount, currency)
+    values (p_booking.id, p_booking.customer_id, v_amount, v_currency)
+    returning id into v_id;
+  end if;
+  return v_id;
+end $$;
+comment on function app.open_payment is
+  'The live transaction of a locked booking, or a new one instead of what is outdated.';
+
+-- A service that means another currency than the database would ask for dollars what was priced in rupees.
+create or replace function app.check_agency_currency(p_currency text)
+returns void language plpgsql volatile set search_path = '' as $$
+begin
+  insert into app.agency (currency) select p_currency where p_currency is not null on conflict do nothing;
+  if p_currency <> (select currency from app.agency) then
+    raise sqlstate 'PT503' using message = 'Online payment is paused. Please contact us.', hint = 'currency_disagrees',
+      detail = '{"retry_after": 3600}';
+  end if;
+end $$;
+comment on function app.check_agency_currency is 'PT503 currency_disagrees unless the database means the currency, too.';
+
+create or replace function public.begin_payment(
+  p_booking_id text,
+  p_customer_id uuid default null,
+  p_amount bigint default null,
+  p_currency text default null,
+  p_email text default null,
+  p_name text default null,
+  p_key text default null,
+  p_request_hash text default null,
+  p_agency_currency text default null
+) returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_scope text := coalesce(p_customer_id::text, 'guest');
+  v_booking public.bookings := app.lock_booking(p_booking_id);
+  v_id uuid;
+begin
+  perform app.act_as('checkout');
+  perform app.check_agency_currency(p_agency_currency);
+  if v_booking.customer_id <> p_customer_id then
+    raise sqlstate 'PT403' using message = 'This booking belongs to another customer.', hint = 'forbidden';
+  end if;
+  v_id := app.find_idempotent_payment(v_scope, p_key, p_request_hash);
+  if v_id is null then
+    perform app.check_payable(v_booking, p_amount, p_currency);
+    if btrim(coalesce(v_booking.email, '')) = '' or btrim(coalesce(v_booking.name, '')) = '' then
+      if p_email is null or p_name is null then
+        raise sqlstate 'PT400' using message = 'Please give your name and e-mail address.', hint = 'contact_required';
+      end if;
+      update public.bookings set email = p_email, name = p_name where id = v_booking.id;
+    end if;
+    v_id := app.open_payment(v_booking);
+    if p_key is not null then
+      insert into public.payment_idempotency_keys as known (scope, key, request_hash, transaction_id)
+      values (v_scope, p_key, p_request_hash, v_id)
+      on conflict (scope, key) do update set transaction_id = excluded.transaction_id;
+    end if;
+  end if;
+  return (
+    select jsonb_build_object(
+      'transaction_id', t.id, 'booking_id', t.booking_id, 'amount', t.amount, 'currency', t.currency,
+      'status', t.status, 'attempt', t.attempt, 'payment_id', t.gateway_payment_id,
+      'customer_id', c.id, 'customer_email', c.email, 'gateway_customer_id', c.stripe_customer_id,
+      'cancel', (
+        select coalesce(jsonb_agg(o.gateway_payment_id), '[]') from public.transactions o
+        where o.booking_id = t.booking_id and o.cancel_requested_at is not null and o.canceled_at is null
+          and o.status = 'failed' and o.gateway_payment_id is not null
+      )
+    )
+    from public.transactions t
+    left join public.customers c on c.id = t.customer_id and c.deleted_at is null
+    where t.id = v_id
+  );
+end $$;
+comment on function public.begin_payment is
+  'The transaction by which a booking is to be paid now, made or found, and the gateway''s payments to be canceled before. '
+  'Raises PT404 booking_not_found, PT403, PT409 idempotency_key_reused, PT400 contact_required, and what check_payable raises.';
+
+create or replace function public.attach_payment(
+  p_transaction_id uuid, p_gateway_payment_id text, p_gateway_customer_id text default null
+) returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_transaction public.transactions;
+begin
+  perform from public.bookings
+  where id = (select booking_id from public.transactions where id = p_transaction_id) for update;
+  update public.transactions set gateway_payment_id = coalesce(gateway_payment_id, p_gateway_payment_id)
+  where id = p_transaction_id
+  returning * into v_transaction;
+  if p_gateway_customer_id is not null then
+    update public.customers set stripe_customer_id = p_gateway_customer_id
+    where id = v_transaction.customer_id and stripe_customer_id is distinct from p_gateway_customer_id
+      and deleted_at is null;
+  end if;
+  return jsonb_build_object(
+    'payment_id', v_transaction.gateway_payment_id, 'is_live', v_transaction.cancel_requested_at is null
+  );
+end $$;
+comment on function public.attach_payment is
+  'Note the gateway''s id of a payment, and of its customer. The id that stands, and whether the payment may be handed out.';
+
+-- A gateway answers the same fault under the same idempotency key for a day. No harm in a second payment there: the
+-- first one's secret was never answered, so nobody can pay it.
+create or replace function public.renew_payment_attempt(p_transaction_id uuid, p_attempt integer)
+returns void language sql volatile set search_path = '' as $$
+  update public.transactions set attempt = attempt + 1
+  where id = p_transaction_id and attempt = p_attempt and gateway_payment_id is null;
+$$;
+comment on function public.renew_payment_attempt is
+  'Let the next call use a new idempotency key, after a fault of the gateway.';

@@ -1,0 +1,98 @@
+-- Payments as staff and customers see them.
+
+create or replace function app.describe_transaction(p_transaction public.transactions)
+returns jsonb language sql stable set search_path = '' as $$
+  select to_jsonb(p_transaction) - array[
+    'attempt', 'status_at', 'checked_at', 'charge_refunded', 'charge_refunded_at', 'cancel_requested_at', 'canceled_at'
+  ];
+$$;
+comment on function app.describe_transaction is 'A transaction without what only the functions here need.';
+
+create or replace function public.get_booking_payment(p_booking_id text, p_customer_id uuid default null)
+returns jsonb language plpgsql stable set search_path = '' as $$
+declare
+  v_booking public.bookings;
+  v_currency text;
+begin
+  select * into v_booking from public.bookings where id = app.to_booking_key(p_booking_id);
+  if v_booking.id is null then
+    raise sqlstate 'PT404' using message = 'Booking not found', hint = 'booking_not_found';
+  end if;
+  if p_customer_id is not null and v_booking.customer_id is distinct from p_customer_id then
+    raise sqlstate 'PT403' using message = 'This booking belongs to somebody else.', hint = 'forbidden';
+  end if;
+  v_currency := app.booking_currency(v_booking.currency);
+  return jsonb_build_object(
+    'bookingId', v_booking.id, 'paymentStatus', v_booking.payment_status,
+    'amount', app.to_minor_units(v_booking.amount, v_currency), 'currency', v_currency,
+    'transaction', (
+      select jsonb_build_object(
+        'id', t.id, 'booking_id', t.booking_id, 'gateway', t.gateway, 'gateway_payment_id', t.gateway_payment_id,
+        'amount', t.amount, 'amount_refunded', t.amount_refunded, 'currency', t.currency, 'status', t.status,
+        'payment_method', t.payment_method, 'created_at', t.created_at, 'completed_at', t.completed_at
+      )
+      from public.transactions t where t.booking_id = v_booking.id
+      order by array_position(array['completed', 'refunded'], t.status), t.created_at desc, t.id limit 1
+    )
+  );
+end $$;
+comment on function public.get_booking_payment is
+  'How a booking stands, with the transaction that decides; for its owner, or for staff (null). Raises PT404, PT403.';
+
+create or replace function public.list_transactions(
+  p_page integer, p_limit integer, p_status text default null, p_gateway text default null, p_booking_id text default null,
+  p_from timestamptz default null, p_to timestamptz default null, p_q text default null
+) returns jsonb language sql stable set search_path = '' as $$
+  with found as (
+    select t, b.id, b.name, b.email, b.package
+    from public.transactions t
+    join public.bookings b on b.id = t.booking_id
+    where (p_status is null or t.status = p_status)
+      and (p_gateway is null or t.gateway = p_gateway)
+      and (p_booking_id is null or t.booking_id = app.to_booking_key(p_booking_id))
+      and (p_from is null or t.created_at >= p_from)
+      and (p_to is null or t.created_at < p_to)
+      and (p_q is null or position(lower(p_q) in lower(
+        concat_ws(' ', t.id, t.gateway_payment_id, b.id, b.name, b.email, b.package)
+      )) > 0)
+  )
+  select jsonb_build_object(
+    'total', (select count(*) from found),
+    'transactions', (
+      select coalesce(jsonb_agg(
+        app.describe_transaction(page.t) || jsonb_build_object('bookings', jsonb_build_object(
+          'id', page.id, 'name', page.name, 'email', page.email, 'package', page.package
+        )) order by (page.t).created_at desc, (page.t).id desc
+      ), '[]')
+      from (
+        select * from found order by (t).created_at desc, (t).id desc
+        limit p_limit offset (p_page - 1)::bigint * p_limit
+      ) page
+    )
+  );
+$$;
+comment on function public.list_transactions is
+  'A page of transactions, newest first, with their bookings; and how many there are.';
+
+create or replace function public.get_transaction(p_id uuid)
+returns jsonb language sql stable set search_path = '' as $$
+  select app.describe_transaction(t) || jsonb_build_object(
+    'bookings', jsonb_build_object('id', b.id, 'name', b.name, 'email', b.email, 'package', b.package),
+    'transaction_audit_logs', (
+      select coalesce(jsonb_agg(to_jsonb(a) order by a.id), '[]')
+      from public.transaction_audit_logs a where a.transaction_id = t.id
+    ),
+    'refunds', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'id', r.id, 'gateway_refund_id', r.gateway_refund_id, 'amount', r.amount, 'status', r.status, 'reason', r.reason,
+        'requested_by', r.requested_by, 'created_at', r.created_at
+      ) order by r.created_at, r.id), '[]')
+      from public.refunds r where r.transaction_id = t.id
+    )
+  )
+  from public.transactions t
+  join public.bookings b on b.id = t.booking_id
+  where t.id = p_id;
+$$;
+comment on function public.get_transaction is
+  'One transaction with its booking, audit log in order and refunds; null without it.';

@@ -1,0 +1,219 @@
+"""`make migration` and `make release`: supabase/migrations is written from supabase/schemas.
+
+Until the first release the migrations are put together anew, each from the files that its head names. What was released
+never changes again: from then on `make migration NAME=add_…` writes the next delta, of what the two differ in.
+"""
+
+import hashlib
+import os
+import re
+import sys
+import tempfile
+import textwrap
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+
+from devstack.postgres import Postgres
+
+SUPABASE = Path(__file__).resolve().parent.parent / "supabase"
+MIGRATIONS = SUPABASE / "migrations"
+RELEASED = SUPABASE / "released.sha256"
+CATALOGUE = (Path(__file__).parent / "catalogue.sql").read_text()
+REFERENCE_TABLES = ("currencies", "role_permissions", "column_permissions")
+
+HEAD = "-- Put together by `make migration` from these files of supabase/schemas, where the text is edited:\n"
+FOOT = """
+insert into app.migrations (version) values ('{version}') on conflict do nothing;
+notify pgrst, 'reload schema';
+"""
+# What of a schema is written anew as it stands; the rest (tables, columns, indexes, rows) takes an author.
+NAMED = {
+    "function": r"create or replace (?:function|procedure) ([\w.]+)",
+    "view": r"create or replace view ([\w.]+)",
+    "policy": r"create policy (\w+) on ([\w.]+)",
+    "trigger": r"create or replace trigger (\w+).*? on ([\w.]+)",
+    "constraint": r"call app\.(?:add_check|bound_\w+)\('([\w.]+)', '(\w+)'",
+}
+
+Rows = dict[tuple[str, str], str]
+
+
+def main() -> int:
+    command, *rest = sys.argv[1:] or [""]
+    if command == "release":
+        return release()
+    if command != "write":
+        print("usage: python -m tools.migration write [NAME] | release")
+        return 2
+    if not released():
+        return put_together()
+    return write_delta(rest[0]) if rest and rest[0] else _say("NAME=add_something make migration", 2)
+
+
+def schema_paths() -> list[str]:
+    """The files of supabase/schemas in the order of config.toml, as `core/actor.sql`."""
+    config = tomllib.loads((SUPABASE / "config.toml").read_text())
+    return [path.removeprefix("./schemas/") for path in config["db"]["migrations"]["schema_paths"]]
+
+
+def sources(migration: Path) -> list[str]:
+    """The schema files that a migration's head names; none for a delta."""
+    text = migration.read_text()
+    return re.findall(r"[a-z_]+/[a-z_]+\.sql", text[len(HEAD) : text.index("\n\n")]) if text.startswith(HEAD) else []
+
+
+def put_together() -> int:
+    """Write the migrations that are not released yet anew."""
+    for path in sorted(MIGRATIONS.glob("*.sql")):
+        path.write_text(composed(path))
+    return _say(f"{len(list(MIGRATIONS.glob('*.sql')))} migrations are as supabase/schemas says.")
+
+
+def composed(migration: Path) -> str:
+    """The text of one of the first migrations: its head, the files that it names, the note of its version."""
+    names = sources(migration)
+    head = HEAD + textwrap.fill(" ".join(names), 118, initial_indent="--   ", subsequent_indent="--   ")
+    parts = [(SUPABASE / "schemas" / name).read_text().rstrip("\n") for name in names]
+    return "\n\n".join([f"{head}\n-- Roll back: supabase/rollbacks/{migration.name}", *parts]) + "\n" + foot(migration)
+
+
+def foot(migration: Path) -> str:
+    """What every migration ends with: the note by which readiness() knows it."""
+    return FOOT.format(version=migration.name.partition("_")[0])
+
+
+def released() -> dict[str, str]:
+    """File name to checksum of the migrations that never change any more."""
+    lines = RELEASED.read_text().splitlines() if RELEASED.exists() else []
+    return {name: checksum for checksum, name in (line.split() for line in lines if line)}
+
+
+def checksum(migration: Path) -> str:
+    return hashlib.sha256(migration.read_bytes()).hexdigest()
+
+
+def release() -> int:
+    """Note all migrations as released."""
+    paths = sorted(MIGRATIONS.glob("*.sql"))
+    RELEASED.write_text("".join(f"{checksum(path)}  {path.name}\n" for path in paths))
+    return _say(f"{len(paths)} migrations are released: from here on they never change.")
+
+
+def catalogue(connection: psycopg.Connection) -> Rows:
+    """(kind, name) to definition of everything in the schemas public and app of a database."""
+    found = {(kind, name): definition for kind, name, definition in connection.execute(CATALOGUE)}
+    for table in REFERENCE_TABLES if ("table", "app.currencies") in found else ():
+        rows = connection.execute(f"select to_jsonb(t)::text from app.{table} t")
+        found.update({("row", f"app.{table} {row}"): "" for (row,) in rows})
+    return found
+
+
+def apply_schemas(connection: psycopg.Connection) -> None:
+    """Make a database from supabase/schemas alone."""
+    for name in schema_paths():
+        connection.execute((SUPABASE / "schemas" / name).read_text())
+
+
+def write_delta(name: str) -> int:
+    """Write the next migration: what supabase/schemas has and the migrations have not."""
+    before, after = _both_catalogues()
+    changed = sorted({key for key in before.keys() | after.keys() if before.get(key) != after.get(key)})
+    if not changed:
+        return _say("The migrations are as supabase/schemas says.")
+    path = MIGRATIONS / f"{datetime.now(UTC):%Y%m%d%H%M%S}_{re.sub(r'[^a-z0-9]+', '_', name.lower())}.sql"
+    statements, by_hand = _delta(changed, after)
+    notes = "".join(f"-- By hand: {note}\n" for note in by_hand)
+    path.write_text(
+        f"-- What it does: …\n-- Roll back: supabase/rollbacks/{path.name}\n{notes}\n"
+        + "\n\n".join(statements)
+        + "\n"
+        + foot(path)
+    )
+    for note in by_hand:
+        print(f"by hand: {note}")
+    return _say(f"{os.path.relpath(path)} is yours to read, to complete and to give a rollback.")
+
+
+def statements(text: str) -> Iterator[str]:
+    """The statements of an SQL script, each with the comments above it; quoted text is not looked into."""
+    token = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$|;", re.DOTALL)
+    start = 0
+    for match in token.finditer(text):
+        if match[0] == ";":
+            yield text[start : match.end()].strip()
+            start = match.end()
+
+
+def _delta(changed: list[tuple[str, str]], after: Rows) -> tuple[list[str], list[str]]:
+    found = _known_statements()
+    written: dict[str, None] = {}
+    by_hand = []
+    for kind, name in changed:
+        is_gone = (kind, name) not in after
+        key = (kind, _plain(kind, name))
+        if is_gone and kind in ("function", "view"):
+            written[f"drop {kind} if exists {name};"] = None
+        elif is_gone and kind in ("policy", "trigger"):
+            table, _, own = name.rpartition(".")
+            written[f"drop {kind} if exists {own} on {table};"] = None
+        elif key in found and not is_gone:
+            if kind == "policy":
+                table, _, own = name.rpartition(".")
+                written[f"drop policy if exists {own} on {table};"] = None
+            written.update(dict.fromkeys(found[key]))
+        elif kind not in ("comment", "grant") or not any(_plain(k, n) in name for k, n in changed if k in NAMED):
+            by_hand.append(f"{kind} {name} " + ("is gone" if is_gone else f"is now: {after[kind, name]}"))
+    return list(written), by_hand
+
+
+def _known_statements() -> dict[tuple[str, str], list[str]]:
+    """(kind, name) to the statements of supabase/schemas that make it, comment on it and grant it."""
+    found: dict[tuple[str, str], list[str]] = {}
+    every = [s for path in schema_paths() for s in statements((SUPABASE / "schemas" / path).read_text())]
+    for statement in every:
+        sql = re.sub(r"\A(--[^\n]*\n|\n)*", "", statement)
+        for kind, pattern in NAMED.items():
+            if match := re.match(pattern, sql, re.DOTALL):
+                found[kind, ".".join(reversed(match.groups()))] = [statement]
+    for kind, name in [key for key in found if key[0] in ("function", "view")]:
+        about = re.compile(rf"(comment on|grant [a-z, ]+ on)\b[^']*\b{re.escape(name)}\b", re.DOTALL)
+        found[kind, name] += [s for s in every if about.search(s) and s not in found[kind, name] and "$$" not in s]
+    return found
+
+
+def _plain(kind: str, name: str) -> str:
+    """A catalogue's name as the statements of NAMED give it."""
+    if kind == "function":
+        return name.partition("(")[0]
+    if kind == "constraint":
+        table, _, own = name.rpartition(".")
+        return f"{own.removeprefix(table.partition('.')[2] + '_').removesuffix('_check')}.{table}"
+    return name
+
+
+def _both_catalogues() -> tuple[Rows, Rows]:
+    with tempfile.TemporaryDirectory() as folder, Postgres(Path(folder)) as server:
+        found = []
+        for database in ("migrated", "declared"):
+            server.create_database(database)
+            with psycopg.connect(server.uri(database=database), autocommit=True) as connection:
+                if database == "declared":
+                    apply_schemas(connection)
+                else:
+                    for path in sorted(MIGRATIONS.glob("*.sql")):
+                        connection.execute(path.read_text())
+                found.append(catalogue(connection))
+        return found[0], found[1]
+
+
+def _say(sentence: str, code: int = 0) -> int:
+    print(sentence)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
