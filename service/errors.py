@@ -23,11 +23,6 @@ SENTENCES = {
     429: ("too_many_requests", "Too many requests. Please try again later."),
     431: ("too_large", "The request's headers are too large."),
 }
-MISSING = {  # things whose absence has a code of its own
-    "Booking": "booking_not_found",
-    "Address": "address_not_found",
-    "Session": "session_not_found",
-}
 UNEXPECTED = ("internal_error", "Something went wrong. Please try again later.")
 
 
@@ -80,7 +75,7 @@ class NotFound(ServiceError):
     @classmethod
     def of(cls, thing: str) -> "NotFound":
         """``NotFound.of("Booking")``: "Booking not found", ``booking_not_found``."""
-        return cls(f"{thing} not found", code=MISSING.get(thing))
+        return cls(f"{thing} not found", code=f"{thing.lower()}_not_found")
 
 
 class Conflict(ServiceError):

@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+from service.permissions import ROLES
 from tests.client import Client
 from tests.factories import Staff, make_staff
 
@@ -29,7 +30,6 @@ MAY = {
     },
     "Guide": GUIDE,
     "Support": GUIDE | {"bookings_create", "bookings_edit", "tickets_view", "tickets_create", "tickets_edit"},
-    "Nobody": set(),  # a role that the table does not know
 }
 CONTENT = ("destinations", "packages", "gallery", "testimonials")
 ROUTES = [
@@ -90,7 +90,11 @@ def test_each_route_asks_for_a_token_before_it_looks_at_the_body(api: Client):
         assert body == {"error": "Please sign in.", "code": "token_missing"}
 
 
-def test_the_roles_are_the_contracts(people: dict[str, Staff]):
-    from service.permissions import ROLES
+def test_the_roles_are_the_contracts(people: dict[str, Staff], db: psycopg.Connection):
+    rows = db.execute("select role, permission from app.role_permissions").fetchall()
+    assert {role: {permission for r, permission in rows if r == role} for role in ROLES} == MAY
 
-    assert {role: set(allowed) for role, allowed in ROLES.items()} == {k: v for k, v in MAY.items() if k != "Nobody"}
+
+def test_no_account_has_a_role_that_nobody_knows(db: psycopg.Connection):
+    with pytest.raises(psycopg.errors.CheckViolation):
+        db.execute("insert into admin_users (name, email, role) values ('X', 'x@example.com', 'Editor')")

@@ -305,7 +305,7 @@ declare
 begin
   select p.* into v_chosen from public.customer_preferences p
   where p.customer_id = coalesce(new.customer_id, app.find_verified_customer(new.recipient));
-  if v_chosen.language is not null then
+  if v_chosen.language <> 'en' then
     new.data := new.data || jsonb_build_object('language', v_chosen.language);
   end if;
   if v_chosen.email_notifications is false and new.template in ('booking-received', 'booking-reminder', 'payment-failed') then

@@ -268,7 +268,10 @@ returns void language plpgsql volatile set search_path = '' as $$
 begin
   perform app.queue_email(
     p_template, b.email,
-    jsonb_build_object('name', b.name, 'booking_id', b.id, 'package', b.package, 'currency', t.currency, 'exponent', (app.currency(t.currency)).exponent) || p_data,
+    jsonb_build_object(
+      'name', b.name, 'booking_id', b.id, 'package', b.package, 'currency', t.currency,
+      'exponent', (app.currency(t.currency)).exponent
+    ) || p_data,
     p_dedupe_key
   )
   from public.transactions t

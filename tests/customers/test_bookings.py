@@ -71,7 +71,16 @@ def test_pages_out_of_range_are_refused(customer, path, query):
 def test_a_booking_of_another_is_as_good_as_none(customer, db, api, path):
     other = make_customer(api, db)
     foreign = make_booking(db, customer_id=other.id)
-    guest = make_booking(db, email=customer.email)
-    for booking_id in (foreign, guest, "00000000-0000-4000-8000-000000000000", "17", "x", "99999999999999999999"):
+    for booking_id in (foreign, "00000000-0000-4000-8000-000000000000", "17", "x", "99999999999999999999"):
         assert customer.api.get(f"{path}/{booking_id}", expect=404)["code"] == "booking_not_found"
     assert customer.api.get(path)["bookings"] == []
+
+
+def test_a_booking_under_a_proven_address_is_its_customers_however_it_is_made(customer, db, api, path):
+    guest = make_booking(db, email=customer.email.upper())
+    assert customer.api.get(f"{path}/{guest}")["booking"]["id"] == guest
+    mistyped = make_booking(db, email="typo@example.com")
+    db.execute("update bookings set email = %s where id = %s", [customer.email, mistyped])
+    assert {row["id"] for row in customer.api.get(path)["bookings"]} == {guest, mistyped}
+    db.execute("update bookings set email = 'other@example.com' where id = %s", [guest])
+    assert {row["id"] for row in customer.api.get(path)["bookings"]} == {mistyped}

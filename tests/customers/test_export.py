@@ -22,7 +22,7 @@ def test_export_holds_everything_about_the_customer_and_no_secret(api, db, custo
         (29999, "usd", booking)
     ]
     assert [row["label"] for row in document["addresses"]] == ["Home"]
-    assert [row["template"] for row in document["emails"]] == ["email-verification"]
+    assert [row["template"] for row in document["emails"]] == ["email-verification", "booking-received"]
     assert [row["name"] for row in document["events"]] == ["registered", "address_added", "login_failed", "exported"]
     failed = document["events"][2]
     assert failed["ip_address"] == api.address and failed["request_id"] and failed["actor"] == "customer"

@@ -53,7 +53,7 @@ def test_delete_erases_the_person_keeps_the_money_and_frees_the_address(api, db,
     kept = "select name, email, phone, message, special_requests, amount from bookings where id = %s"
     for erased in (booking, guest):
         row = db.execute(kept, [erased]).fetchone()
-        assert row[:5] == ("Deleted customer", "deleted@example.invalid", None, None, None) and float(row[5]) == 299.99
+        assert row[:5] == ("Deleted customer", "deleted@example.invalid", "", "", "") and float(row[5]) == 299.99
     assert db.execute(kept, [foreign]).fetchone()[0] == "Someone Else"
     assert db.execute("select amount from transactions where customer_id = %s", [customer.id]).fetchone() == (29999,)
     assert events(customer.id)["deleted"] == 1
@@ -95,9 +95,8 @@ def test_an_unproven_address_gives_no_hold_over_bookings_made_with_it(api, db):
     assert db.execute("select name from bookings where id = %s", [booking]).fetchone() == ("The Victim",)
 
 
-@pytest.mark.parametrize("currency, amount, spent, points", [("usd", 29999, 299.99, 29), ("jpy", 29999, 29999, 2999)])
-def test_totals_and_points_follow_payments_and_refunds(db, customer, currency, amount, spent, points):
-    booking = make_booking(db, customer_id=customer.id, currency=currency)
+def test_totals_and_points_follow_payments_and_refunds(db, customer):
+    booking, currency, amount = make_booking(db, customer_id=customer.id), "usd", 29999
     (paid,) = db.execute(
         "insert into transactions (booking_id, customer_id, amount, currency, status, completed_at)"
         " values (%s, %s, %s, %s, 'completed', now()) returning id",
@@ -108,9 +107,12 @@ def test_totals_and_points_follow_payments_and_refunds(db, customer, currency, a
         me = customer.api.get("/api/customers/me")["customer"]
         return me["total_spent"], me["loyalty_points"], me["total_bookings"]
 
-    assert totals() == (spent, points, 1)
+    assert totals() == (299.99, 29, 1)
     db.execute("update transactions set amount_refunded = %s where id = %s", [amount - 1000, paid])
-    assert totals() == ((10.0, 1, 1) if currency == "usd" else (1000.0, 100, 1))
+    assert totals() == (10.0, 1, 1)
+    db.execute("update transactions set currency = 'jpy' where id = %s", [paid])
+    assert totals() == (0.0, 0, 1)  # amounts of different currencies are never added up
+    db.execute("update transactions set currency = 'usd' where id = %s", [paid])
     db.execute("update transactions set amount_refunded = amount, status = 'refunded' where id = %s", [paid])
     assert totals() == (0.0, 0, 1)
     db.execute("update bookings set status = 'Cancelled' where id = %s", [booking])
@@ -124,9 +126,9 @@ def test_a_call_that_was_let_in_before_the_deletion_leaves_nothing(app, api, db,
     customer.api.delete(f"/api/customers/{customer.id}", {"password": PASSWORD})
     address = {"label": "Home", "street": "1 Main", "city": "Oslo", "country": "NO"}
     for call in (
-        lambda: store.update_profile(customer.id, {"name": "Back"}, {}),
-        lambda: store.save_address(customer.id, None, address, {}),
-        lambda: store.update_preferences(customer.id, {"sms": True}, {}),
+        lambda: store.update_profile(customer.id, {"name": "Back"}),
+        lambda: store.save_address(customer.id, None, address),
+        lambda: store.update_preferences(customer.id, {"sms": True}),
     ):
         with app.app_context(), pytest.raises(ServiceError) as refused:
             call()

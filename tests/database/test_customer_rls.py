@@ -118,13 +118,12 @@ def test_an_address_cannot_be_given_away(as_customer, customer, stranger):
 
 
 def test_functions_hold_to_the_callers_rows(as_customer, db, stranger):
-    request = {"ip": None, "user_agent": None, "request_id": None}
     for function, body in [
         ("update_profile", {"p_changes": {"name": "Eve"}}),
         ("save_address", {"p_address_id": None, "p_fields": HOME}),
         ("update_preferences", {"p_changes": {"sms": True}}),
     ]:
-        answer = as_customer.post(f"/rpc/{function}", json={"p_customer_id": stranger.id, "p_request": request, **body})
+        answer = as_customer.post(f"/rpc/{function}", json={"p_customer_id": stranger.id, **body})
         assert (answer.status_code, answer.json()["hint"]) == (401, "session_ended"), (function, answer.text)
     listed = as_customer.post(
         "/rpc/list_customer_bookings", json={"p_customer_id": stranger.id, "p_page": 1, "p_limit": 50}

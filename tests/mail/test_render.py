@@ -151,7 +151,7 @@ def test_money_reads_as_people_write_it(amount: int, currency: str, shown: str) 
 
 def test_money_has_the_decimals_that_the_database_counts_with(db: psycopg.Connection) -> None:
     for code in {*formatting.ZERO_DECIMAL, *formatting.THREE_DECIMAL, "usd", "isk", "ugx", "huf", "twd"}:
-        (exponent,) = fetch_row(db, "select app.currency_exponent(%s)", [code])
+        (exponent,) = fetch_row(db, "select (app.currency(%s)).exponent", [code])
         assert len(formatting.money(1000, code).partition(".")[2]) == exponent, code
 
 

@@ -159,7 +159,7 @@ class Bookings(RuleBasedStateMachine):
             made.refunds = {"manual": (made.amount, "succeeded")} if status == "Refunded" else {}
             self.booking.payments.append(made)
         self.booking.settle()
-        query = "select set_booking_payment_status(%s, %s, null, 'staff@example.com')"
+        query = "select update_booking_payment(%s, %s, null)"
         assert ask(self.connection, query, self.booking_id, status)["payment_status"] == status
 
     @invariant()

@@ -224,7 +224,7 @@ def test_a_failed_payment_is_followed_by_a_new_one(api, stripe, hook, book, ledg
     hook.deliver(new)
     hook.deliver(old)
     assert ledger.booking(booking_id) == ("Paid", "Confirmed")
-    assert ledger.mails(booking_id) == ["booking-confirmation", "payment-failed", "payment-receipt"]
+    assert ledger.mails(booking_id) == ["booking-confirmed", "payment-failed"]
 
 
 def test_an_outdated_intent_that_was_paid_meanwhile_counts(api, stripe, hook, db, book, ledger):

@@ -56,12 +56,12 @@ MUTANTS = {
         "> (charge_refunded_at, 10^9)",
     ),
     "failed ones stay open": ("supersede_payments", "status in ('pending', 'failed')", "status in ('pending')"),
-    "others stay payable": ("complete_payment", "perform public.supersede_payments(v_booking.id, p_id);", ""),
+    "others stay payable": ("complete_payment", "perform app.supersede_payments(v_booking.id, p_id);", ""),
     "double payments pass": ("complete_payment", "then 'double_payment'", "then null"),
     "old prices are paid": ("open_payment", "and amount = v_amount", ""),
     "cash leaves cards open": (
-        "set_booking_payment_status",
-        "perform public.supersede_payments(v_booking.id);",
+        "note_payment_by_hand",
+        "perform app.supersede_payments(v_booking.id);",
         "",
     ),
     "paid is paid again": ("check_payable", "status = 'completed' and amount_refunded < amount", "false"),
@@ -81,7 +81,7 @@ def owner(stack: Stack) -> Iterator[psycopg.Connection]:
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_broken_rule_is_noticed(stack: Stack, owner: psycopg.Connection, name: str) -> None:
     function, there, instead = MUTANTS[name]
-    text = owner.execute("select pg_get_functiondef(%s::regproc)", [f"public.{function}"]).fetchone()[0]
+    text = owner.execute("select pg_get_functiondef(%s::regproc)", [f"app.{function}"]).fetchone()[0]
     assert there in text
     owner.execute(text.replace(there, instead))
     try:

@@ -79,7 +79,7 @@ def test_one_account_is_shown(staff):
 )
 def test_an_account_that_is_not_there(path: str, staff):
     admin = staff()
-    missing = {"error": "User not found", "code": "not_found"}
+    missing = {"error": "User not found", "code": "user_not_found"}
     assert admin.api.get(f"/api/users/{path}", expect=404) == missing
     assert admin.api.put(f"/api/users/{path}", {"name": "x"}, expect=404) == missing
     assert admin.api.patch(f"/api/users/{path}/status", {"status": "Active"}, expect=404) == missing
@@ -135,7 +135,7 @@ def test_an_account_is_deleted(staff, db: psycopg.Connection):
     body = admin.api.delete(f"/api/users/{guide.id}")
     assert body == {"success": True, "message": "User deleted successfully"}
     guide.api.get("/api/bookings", expect=401)
-    assert admin.api.delete(f"/api/users/{guide.id}", expect=404)["code"] == "not_found"
+    assert admin.api.delete(f"/api/users/{guide.id}", expect=404)["code"] == "user_not_found"
     log = db.execute("select name, actor from staff_events where staff_id = %s order by id", [guide.id]).fetchall()
     assert log[-1] == ("deleted", admin.email)
 
