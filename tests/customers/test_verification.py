@@ -133,7 +133,7 @@ def test_nothing_that_is_stored_is_a_link_or_a_session(api, db, newcomer, link):
     link(newcomer["email"])
     api.post("/api/customers/forgot-password", {"email": newcomer["email"]})
     link(newcomer["email"], "password-reset")
-    stored: set[str] = set()
+    stored = set()
     for table, key in [
         ("customers", "id"),
         ("customer_sessions", "customer_id"),

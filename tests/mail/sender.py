@@ -12,7 +12,7 @@ from service.mail.worker import Worker
 def main() -> None:
     app = create_app()
     with app.app_context():
-        worker = Worker(app.extensions["settings"])
+        worker = Worker(app.extensions["config"])
         signal.signal(signal.SIGTERM, worker.stop)
         worker.run()
 

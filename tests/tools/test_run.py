@@ -35,6 +35,7 @@ def start(environment: dict[str, str]) -> Iterator:
         )
         started.append(process)
         printed = ""
+        assert process.stdout
         while "Ctrl-C" not in printed:
             line = process.stdout.readline()
             assert line, f"ended before it was ready: {printed}"
@@ -44,8 +45,7 @@ def start(environment: dict[str, str]) -> Iterator:
     yield run
     for process in started:
         process.kill()
-        process.wait()
-        process.stdout.close()
+        process.communicate()
 
 
 def stop(process: subprocess.Popen[str]) -> None:
