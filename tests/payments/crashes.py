@@ -193,8 +193,8 @@ class Battlefield:
         completed = " where t.booking_id::text = %s and a.old_status in ('pending', 'processing', 'failed')"
         rows = fetch_row(db, audit + completed + " and a.new_status = 'completed'", [booking])[0]
         assert rows == len(taken), f"{booking}: {rows} audit rows of completion"
-        keys = "select count(*) from email_outbox where dedupe_key = %s"
-        assert fetch_row(db, keys, [f"confirmation:{booking}"])[0] == len(taken)
+        told = "select count(*) from email_outbox where template = 'booking-confirmed' and booking_id::text = %s"
+        assert fetch_row(db, told, [booking])[0] == len(taken)
 
 
 @contextmanager

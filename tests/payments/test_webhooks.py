@@ -223,7 +223,7 @@ def test_a_canceled_payment_is_followed_by_another(api, stripe, hook, book, ledg
     hook.deliver(intent)
     assert ledger.booking(booking_id) == ("Failed", "Pending")
     assert open_payment(api, booking_id) != intent
-    assert ledger.mails(booking_id) == []
+    assert ledger.mails(booking_id) == ["booking-received"]
 
 
 def test_another_amount_is_kept_and_reviewed_but_not_paid(api, stripe, hook, db, book, ledger, staff):
@@ -237,7 +237,7 @@ def test_another_amount_is_kept_and_reviewed_but_not_paid(api, stripe, hook, db,
     assert ledger.transactions(booking_id) == [("completed", 29999, 0)]
     (row,) = admin.api.get(f"/api/payments/transactions?bookingId={booking_id}")["transactions"]
     assert (row["needs_review"], row["review_reason"]) == (True, "amount_mismatch")
-    assert ledger.mails(booking_id) == []
+    assert ledger.mails(booking_id) == ["booking-received"]
     alert = "select count(*) from email_outbox where dedupe_key like %s and recipient = %s"
     assert db.execute(alert, [f"review:{row['id']}:%", admin.email]).fetchone() == (1,)
     assert api.post(CREATE, {"bookingId": booking_id}, expect=409)["code"] == "already_paid"

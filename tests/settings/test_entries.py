@@ -7,7 +7,7 @@ from tests.client import Client
 
 SMTP = {"smtpHost": "mail.example", "smtpUser": "us", "smtpPassword": "hunter2hunter2", "nested": [{"api_key": "k3y"}]}
 MASKED = {"smtpHost": "mail.example", "smtpUser": "us", "smtpPassword": "********", "nested": [{"api_key": "********"}]}
-NOT_FOUND = {"error": "Setting not found", "code": "not_found"}
+NOT_FOUND = {"error": "Setting not found", "code": "setting_not_found"}
 
 
 @pytest.fixture(autouse=True)

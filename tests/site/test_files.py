@@ -177,7 +177,7 @@ def test_the_api_keeps_its_own_answers(site: Client):
 
 def test_a_page_of_the_site_below_an_address_of_the_api(either: Client):
     assert either.get("/customers/login", headers=PAGE).decode() == INDEX
-    assert either.get("/customers/login", headers={"Accept": "*/*"}, expect=404)["code"] == "not_found"
+    assert either.get("/customers/login", headers={"Accept": "*/*"}, expect=404)["code"] == "customer_not_found"
 
 
 def test_without_a_site_the_start_page_says_what_this_is(api: Client):

@@ -58,7 +58,7 @@ comment on function public.update_booking is
   'Change what p_changes holds of a booking (columns by their names); a payment status by way of its own function. PT404, '
   'PT403 for columns that take a permission of their own.';
 
-create or replace function public.update_booking_payment(p_booking_id text, p_payment_status text, p_amount numeric)
+create or replace function public.update_booking_payment(p_booking_id text, p_payment_status text, p_amount numeric default null)
 returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
   v_booking public.bookings := app.lock_booking(p_booking_id);
