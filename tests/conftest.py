@@ -12,21 +12,26 @@ import pytest
 from flask import Flask
 
 from devstack.mailbox import Mailbox
+from devstack.postgres import Postgres
 from service import create_app
 from service.config import IP_LIMITS, Config
 from service.mail.worker import Worker
 from tests.client import Client
+from tests.database.existing import PROJECTS
 from tests.factories import Customer, Staff, make_customer, make_staff
 from tools.project import PROJECT, SEED
 from tools.stack import Stack, free_ports
 
 DIRECTORY = PROJECT / ".devstack" / f"test-{os.getpid()}"
+# The whole suite also runs over a project that was there before: one of PROJECTS, instead of an empty one.
+PROJECT_BEFORE = os.environ.get("TEST_PROJECT")
 CLOSED = "http://127.0.0.1:9"  # nobody listens on the discard port
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """Postgres, Supabase's API, Stripe and the mailbox, on a database and ports of their own."""
+    begin_with_project(DIRECTORY / "stack")
     with Stack(DIRECTORY / "stack", free_ports()) as running:
         yield running
 
@@ -143,6 +148,20 @@ def deliver(app: Flask) -> Callable[[], None]:
             worker.server.close()
 
     return send_all
+
+
+def begin_with_project(directory: Path) -> None:
+    """Put the project that was there before into a stack's empty database, where one is to be."""
+    if PROJECT_BEFORE:
+        with Postgres(directory) as postgres:
+            postgres.execute(PROJECTS[PROJECT_BEFORE])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if PROJECT_BEFORE:
+        for item in items:
+            if item.get_closest_marker("fresh"):
+                item.add_marker(pytest.mark.skip(reason="is about an empty project"))
 
 
 def pytest_sessionstart() -> None:

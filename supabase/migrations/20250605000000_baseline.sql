@@ -41,6 +41,17 @@ begin
   left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
   where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and a.attidentity = '' and a.attgenerated = ''
   union all
+  select 'type', c.relname || '.' || a.attname, format(
+    'alter table public.%I alter column %I type integer using round(%2$I)', c.relname, a.attname
+  )
+  from pg_class c join pg_attribute a on a.attrelid = c.oid
+  where c.relnamespace = 'public'::regnamespace and a.atttypid = 'integer'::regtype
+    and (c.relname, a.attname) in (('packages', 'price'), ('bookings', 'amount'))
+  union all
+  select 'function', p.oid::regprocedure::text, pg_get_functiondef(p.oid)
+  from pg_proc p
+  where p.pronamespace = 'public'::regnamespace and p.proname in ('calculate_loyalty_points', 'update_customer_stats')
+  union all
   select 'index', i.relname, null
   from pg_class i where i.relnamespace = 'public'::regnamespace and i.relkind = 'i'
   union all
@@ -441,6 +452,19 @@ begin
   return jsonb_populate_record(new, jsonb_build_object(tg_argv[0], v_value, tg_argv[1], v_value));
 end $$;
 comment on function app.tg_keep_in_step is 'Gives two columns, the arguments, one value: the one that was changed.';
+
+-- Money of an existing project may be kept in whole units; prices have cents.
+create or replace procedure app.keep_cents(p_table regclass, p_column text)
+language plpgsql set search_path = '' as $$
+begin
+  if exists (
+    select from pg_catalog.pg_attribute
+    where attrelid = p_table and attname = p_column and atttypid = 'integer'::regtype
+  ) then
+    execute format('alter table %s alter column %I type numeric(12, 2)', p_table, p_column);
+  end if;
+end $$;
+comment on procedure app.keep_cents is 'Widen a column of whole currency units to hundredths.';
 
 -- Limits that hold for an account or an address, over all processes of the service alike. The limits per IP address
 -- stand in the service (Flask-Limiter).
@@ -1355,6 +1379,7 @@ alter table public.packages
   alter column excluded set default '{}',
   alter column created_at set default now();
 comment on table public.packages is 'Travel packages as the site sells them; price per guest in currency units.';
+call app.keep_cents('public.packages', 'price');
 call app.bound_line('public.packages', 'title', 1, 300);
 call app.bound_text('public.packages', 'description', 20000);
 call app.bound_number('public.packages', 'price', 0, 9999999.99);
@@ -1974,6 +1999,7 @@ create index if not exists bookings_email_lower_idx on public.bookings (lower(em
 create index if not exists bookings_package_id_idx on public.bookings (package_id);
 create index if not exists bookings_created_at_idx on public.bookings (created_at desc);
 
+call app.keep_cents('public.bookings', 'amount');
 -- One that was taken by telephone may have neither until it is paid.
 call app.bound_line('public.bookings', 'name', 0, 200);
 call app.bound_email('public.bookings', 'email');

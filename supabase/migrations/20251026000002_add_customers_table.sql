@@ -188,6 +188,9 @@ grant select, insert (customer_id, language, currency, timezone, newsletter, sms
 
 -- What a customer booked, spent and earned, kept current by the rows it follows from.
 
+-- The original's migrations leave these behind although the tables that they ask were never made.
+drop function if exists public.calculate_loyalty_points(integer), public.update_customer_stats(integer);
+
 create or replace function public.calculate_loyalty_points(p_customer_id uuid)
 returns integer language sql stable set search_path = '' as $$
   select floor(greatest(c.total_spent, 0) / 10)::integer from public.customers c where c.id = p_customer_id;

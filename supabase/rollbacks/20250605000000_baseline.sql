@@ -6,7 +6,7 @@ update public.bookings set payment_status = 'Pending' where payment_status = 'Fa
 
 do $$
 declare
-  v_restore text[] := array(select definition from app.previous where definition ~ '^(alter|comment|create|grant) ' order by kind);
+  v_restore text[] := array(select definition from app.previous where definition ~* '^(alter|comment|create|grant) ' order by kind);
   v_old_tables text[] := array(select name from app.previous where kind = 'table');
   v_old_indexes text[] := array(select name from app.previous where kind = 'index');
   v_added text[] := array(select name from app.previous where kind = 'added column');

@@ -52,6 +52,7 @@ create index if not exists bookings_email_lower_idx on public.bookings (lower(em
 create index if not exists bookings_package_id_idx on public.bookings (package_id);
 create index if not exists bookings_created_at_idx on public.bookings (created_at desc);
 
+call app.keep_cents('public.bookings', 'amount');
 -- One that was taken by telephone may have neither until it is paid.
 call app.bound_line('public.bookings', 'name', 0, 200);
 call app.bound_email('public.bookings', 'email');

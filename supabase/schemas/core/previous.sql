@@ -34,6 +34,17 @@ begin
   left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
   where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and a.attidentity = '' and a.attgenerated = ''
   union all
+  select 'type', c.relname || '.' || a.attname, format(
+    'alter table public.%I alter column %I type integer using round(%2$I)', c.relname, a.attname
+  )
+  from pg_class c join pg_attribute a on a.attrelid = c.oid
+  where c.relnamespace = 'public'::regnamespace and a.atttypid = 'integer'::regtype
+    and (c.relname, a.attname) in (('packages', 'price'), ('bookings', 'amount'))
+  union all
+  select 'function', p.oid::regprocedure::text, pg_get_functiondef(p.oid)
+  from pg_proc p
+  where p.pronamespace = 'public'::regnamespace and p.proname in ('calculate_loyalty_points', 'update_customer_stats')
+  union all
   select 'index', i.relname, null
   from pg_class i where i.relnamespace = 'public'::regnamespace and i.relkind = 'i'
   union all

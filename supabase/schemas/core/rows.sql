@@ -83,3 +83,16 @@ begin
   return jsonb_populate_record(new, jsonb_build_object(tg_argv[0], v_value, tg_argv[1], v_value));
 end $$;
 comment on function app.tg_keep_in_step is 'Gives two columns, the arguments, one value: the one that was changed.';
+
+-- Money of an existing project may be kept in whole units; prices have cents.
+create or replace procedure app.keep_cents(p_table regclass, p_column text)
+language plpgsql set search_path = '' as $$
+begin
+  if exists (
+    select from pg_catalog.pg_attribute
+    where attrelid = p_table and attname = p_column and atttypid = 'integer'::regtype
+  ) then
+    execute format('alter table %s alter column %I type numeric(12, 2)', p_table, p_column);
+  end if;
+end $$;
+comment on procedure app.keep_cents is 'Widen a column of whole currency units to hundredths.';

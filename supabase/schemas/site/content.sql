@@ -23,6 +23,7 @@ alter table public.packages
   alter column excluded set default '{}',
   alter column created_at set default now();
 comment on table public.packages is 'Travel packages as the site sells them; price per guest in currency units.';
+call app.keep_cents('public.packages', 'price');
 call app.bound_line('public.packages', 'title', 1, 300);
 call app.bound_text('public.packages', 'description', 20000);
 call app.bound_number('public.packages', 'price', 0, 9999999.99);
