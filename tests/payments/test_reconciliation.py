@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 
 from service.payments.reconciliation import reconcile
+from tests.factories import unused_booking_id
 from tests.payments.histories import ask
 from tests.payments.test_webhooks import example
 
@@ -94,7 +95,7 @@ def test_superseded_payments_are_canceled(api, stripe, run, book, db):
 
 
 def test_parked_events_are_tried_again_and_staff_is_told_in_time(hook, run, db, ledger, staff, book):
-    admin, booking_id = staff(), "0a53f2f8-43a5-4a8e-9be7-6c0c3e9f2c55"
+    admin, booking_id = staff(), unused_booking_id(db)
     event = example(hook, metadata={"booking_id": booking_id})
     hook.send(event)
     told = "select count(*) from email_outbox where dedupe_key like %s and recipient = %s"
@@ -111,8 +112,8 @@ def test_parked_events_are_tried_again_and_staff_is_told_in_time(hook, run, db, 
     assert ledger.booking(booking_id) == ("Paid", "Confirmed")
 
 
-def test_an_outage_stops_no_other_step(app, api, stripe, book, hook, ledger):
-    parked_id = "4b1f2c5e-6c0f-4b39-8d51-1f5e0d0a7a11"
+def test_an_outage_stops_no_other_step(app, api, stripe, book, hook, ledger, db):
+    parked_id = unused_booking_id(db)
     hook.send(example(hook, metadata={"booking_id": parked_id}))
     api.post(CREATE, {"bookingId": book()})
     book(id=parked_id)
