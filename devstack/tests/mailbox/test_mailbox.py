@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from email.message import EmailMessage
 from pathlib import Path
 
 import httpx
@@ -74,6 +75,23 @@ def test_one_mail_or_all_are_deleted(mailbox: Mailbox, port: int) -> None:
     assert len(mailbox.messages()) == 1
     mailbox.clear()
     assert mailbox.messages() == []
+
+
+def test_what_is_attached_is_listed_and_saved(mailbox: Mailbox, port: int) -> None:
+    message = EmailMessage()
+    message["Subject"] = "With a file"
+    message.set_content("See the file.")
+    message.add_attachment("<script>alert(1)</script>", subtype="html", filename='Straße" onload.html')
+    send(port, raw=message.as_bytes())
+    letter = mailbox.read(mailbox.messages()[0]["id"])
+    assert (letter["text"], letter["html"]) == ("See the file.\n", "")
+    assert letter["attachments"] == [{"name": 'Straße" onload.html', "type": "text/html", "size": 26}]
+    assert mailbox.attachment(letter["id"]) == b"<script>alert(1)</script>\n"
+    saved = httpx.get(f"{mailbox.url}/messages/{letter['id']}/attachments/0")
+    assert saved.headers["content-type"] == "application/octet-stream"
+    assert saved.headers["content-disposition"] == "attachment; filename*=UTF-8''Stra%C3%9Fe%22%20onload.html"
+    assert "Straße&#34; onload.html</a> (text/html, 26 bytes)" in httpx.get(f"{mailbox.url}/?id={letter['id']}").text
+    assert httpx.get(f"{mailbox.url}/messages/{letter['id']}/attachments/1").status_code == 404
 
 
 def test_a_hostile_mail_is_shown_and_does_nothing(mailbox: Mailbox, port: int) -> None:

@@ -6,8 +6,9 @@ Start:  python -m devstack.mailbox --smtp-port 1025 --http-port 8025 --directory
 Ready:  GET /ready → 200 {"ready": true, "smtp_port": 1025, "messages": 3}
 Pages:  GET / the inbox · GET /templates with --previews MODULE: every mail of a project with sample data. The
         module has TEMPLATES, a list of names, and render_sample(name), which gives an object with subject, text, html.
-JSON:   GET /messages?to=ADDRESS&subject=PART newest first · GET /messages/ID (+ text, html, headers) ·
-        GET /messages/ID/source · GET /messages/ID/html · DELETE /messages · DELETE /messages/ID
+JSON:   GET /messages?to=ADDRESS&subject=PART newest first · GET /messages/ID (+ text, html, headers,
+        attachments: name, type, size) · GET /messages/ID/source · GET /messages/ID/html ·
+        GET /messages/ID/attachments/0 (the first) · DELETE /messages · DELETE /messages/ID
 Faults: POST /faults {"at": STAGE, "do": "refuse" | "hang" | "drop", "code": 451, "seconds": 9, "times": 1,
         "to": "bob@"} (seconds: how long to hang, then go on; without times: until DELETE /faults; to: only while that
         recipient is in the envelope). STAGE is connect, ehlo,

@@ -29,8 +29,12 @@ class Mailbox:
         return self._ask("GET", "/messages", params=asked)["messages"]
 
     def read(self, message_id: str) -> dict[str, Any]:
-        """One mail with its text, html and headers."""
+        """One mail with its text, html and headers, and what is attached: name, type and size of each."""
         return self._ask("GET", f"/messages/{message_id}")
+
+    def attachment(self, message_id: str, number: int = 0) -> bytes:
+        """The content of an attached file."""
+        return self._http.get(f"/messages/{message_id}/attachments/{number}").raise_for_status().content
 
     def wait_for(self, to: str, subject: str = "", *, timeout: float = 10, count: int = 1) -> dict[str, Any]:
         """The newest mail to an address, as soon as `count` of them are there; TimeoutError after `timeout` seconds."""

@@ -65,7 +65,17 @@ class Letters:
             "text": body(message, "plain"),
             "html": body(message, "html"),
             "headers": [[name, header(message, name)] for name in list(message.keys())[:SHOWN_HEADERS]],
+            "attachments": [
+                {"name": name, "type": kind, "size": len(content)} for name, kind, content in attachments(message)
+            ],
         }
+
+    def attachment(self, letter_id: str, number: int) -> tuple[str, str, bytes]:
+        """The name, type and content of one attached file. KeyError when there is none."""
+        found = attachments(parse(self.source(letter_id)))
+        if number >= len(found):
+            raise KeyError(number)
+        return found[number]
 
     def discard(self, letter_id: str | None = None) -> None:
         """Delete one mail, or all. KeyError when there is none."""
@@ -89,10 +99,21 @@ def header(message: EmailMessage, name: str) -> str:
     return " ".join(value.encode("utf-8", "replace").decode().split())
 
 
+def attachments(message: EmailMessage) -> list[tuple[str, str, bytes]]:
+    """The files that go with a mail, as (name, type, content)."""
+    found = []
+    for number, part in enumerate(message.walk()):
+        if part.get_content_disposition() == "attachment" and not part.is_multipart():
+            content = part.get_payload(decode=True)
+            name = part.get_filename() or f"part-{number}"
+            found.append((name, part.get_content_type(), content if isinstance(content, bytes) else b""))
+    return found
+
+
 def body(message: EmailMessage, kind: str) -> str:
     """The first text part of a kind (plain or html), however badly it is encoded; "" without one."""
     for part in message.walk():
-        if part.get_content_type() == f"text/{kind}" and not part.is_multipart():
+        if part.get_content_type() == f"text/{kind}" and part.get_content_disposition() != "attachment":
             payload = part.get_payload(decode=True)
             if not isinstance(payload, bytes):
                 return ""

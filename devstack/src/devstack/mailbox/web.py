@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol, cast
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader
 from starlette.applications import Starlette
@@ -42,6 +43,7 @@ def make_app(letters: Letters, rules: Rules, smtp_port: int, previews: str | Non
             Route("/messages/{id}", inbox.delete, methods=["DELETE"]),
             Route("/messages/{id}/source", inbox.source),
             Route("/messages/{id}/html", inbox.html),
+            Route("/messages/{id}/attachments/{number:int}", inbox.attachment),
             Route("/templates", templates.page),
             Route("/templates/{name}", templates.html),
             Route("/faults", inbox.add_fault, methods=["POST"]),
@@ -95,6 +97,12 @@ class Inbox:
 
     async def html(self, request: Request) -> Response:
         return mail_html(self.letters.read(request.path_params["id"])["html"])
+
+    async def attachment(self, request: Request) -> Response:
+        """For saving, whatever it is: a browser opens nothing of it here."""
+        name, _, content = self.letters.attachment(request.path_params["id"], request.path_params["number"])
+        as_file = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
+        return Response(content, media_type="application/octet-stream", headers=SAFE | as_file)
 
     async def delete(self, request: Request) -> Response:
         self.letters.discard(request.path_params.get("id"))
