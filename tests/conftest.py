@@ -22,6 +22,8 @@ from tests.factories import Customer, Staff, make_customer, make_staff
 from tools.project import PROJECT, SEED
 from tools.stack import Stack, free_ports
 
+os.environ["BOOKING_MAIL_HOLD"] = "0"  # for the stacks of the tests too: mails about bookings leave at once
+
 DIRECTORY = PROJECT / ".devstack" / f"test-{os.getpid()}"
 # The whole suite also runs over a project that was there before: one of PROJECTS, instead of an empty one.
 PROJECT_BEFORE = os.environ.get("TEST_PROJECT")

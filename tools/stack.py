@@ -45,6 +45,7 @@ class Stack(devstack.stack.Stack):
             "JWT_SECRET": self.secrets["jwt_secret"],
             "FRONTEND_URL": os.environ.get("FRONTEND_URL", self.url("service")),
             "SMTP_FROM_EMAIL": "noreply@jklg.example",
+            "BOOKING_MAIL_HOLD": os.environ.get("BOOKING_MAIL_HOLD", "5"),
         }
 
     def parts(self) -> dict[str, Part]:

@@ -6,9 +6,12 @@ from service.mail.shapes import ClaimedEmail, QueueStatus, UnsentLink
 LEASE = 180  # seconds; longer than the slowest mail: ten answers of the server at 10 seconds each
 
 
-def claim_email() -> ClaimedEmail | None:
-    """The mail that is due longest, held for ``LEASE`` seconds, or None."""
-    return rpc("claim_email", p_lease_seconds=LEASE)
+def claim_email(booking_hold: int) -> ClaimedEmail | None:
+    """The mail that is due longest, held for ``LEASE`` seconds, or None.
+
+    One about a booking is due ``booking_hold`` seconds after it was queued, so that what follows at once is told in it.
+    """
+    return rpc("claim_email", p_lease_seconds=LEASE, p_hold_seconds=booking_hold)
 
 
 def finish_email(email: ClaimedEmail, outcome: str, error: str | None = None) -> str | None:

@@ -58,7 +58,7 @@ class Worker:
             if not self.config.is_production:
                 self.log_links()
             return False
-        email = store.claim_email()
+        email = store.claim_email(self.config.booking_mail_hold)
         if email is None:
             return False
         outcome, error = self._attempt(email)

@@ -26,9 +26,9 @@ def test_an_idle_worker_asks_about_once_a_second_and_wakes_within_one(
     asked: list[float] = []
     claim = store.claim_email
 
-    def note_and_claim() -> ClaimedEmail | None:
+    def note_and_claim(booking_hold: int) -> ClaimedEmail | None:
         asked.append(time.monotonic())
-        return claim()
+        return claim(booking_hold)
 
     monkeypatch.setattr(store, "claim_email", note_and_claim)
 
@@ -76,7 +76,7 @@ def test_the_mail_of_a_worker_that_died_is_taken_over_and_its_late_word_ignored(
     db: psycopg.Connection, worker: Worker, mailbox: Mailbox
 ) -> None:
     (email_id,) = queue(db)
-    lost = store.claim_email()
+    lost = store.claim_email(0)
     assert lost and worker.step() is False
     assert 170 < row(db, email_id)["wait"] <= 180
     make_due(db)
@@ -88,10 +88,10 @@ def test_the_mail_of_a_worker_that_died_is_taken_over_and_its_late_word_ignored(
 def test_a_mail_that_kills_its_worker_each_time_is_given_up(db: psycopg.Connection) -> None:
     (email_id,) = queue(db)
     db.execute("update email_outbox set attempts = 14")
-    claimed = store.claim_email()
+    claimed = store.claim_email(0)
     assert claimed and claimed["attempts"] == 15
     make_due(db)
-    assert store.claim_email() is None
+    assert store.claim_email(0) is None
     store.purge_emails()
     assert row(db, email_id)["state"] == "dead"
 
