@@ -128,8 +128,7 @@ def travel(journey: Journey) -> None:
     journey.pay(payment["clientSecret"])
     status = f"/api/payments/booking/{booked['id']}"
     journey.wait(status, "paymentStatus", "Paid", token=token)
-    journey.mail(email, "Receipt")
-    journey.mail(email, "trip is booked")
+    journey.mail(email, "booked, with your receipt")
     journey.call("GET", f"/api/customers/{registered['customerId']}/bookings", token=token)
 
     journey.say("Staff refund it")

@@ -40,10 +40,12 @@ def worker_command() -> None:
 
 @group.command("preview")
 @click.argument("name", type=click.Choice(render.TEMPLATES))
+@click.option("--language", default="en", metavar="TAG", help="de, de-AT …; English where it is not translated.")
 @click.option("--open", "is_opened", is_flag=True, help="Show the HTML in the browser.")
-def preview(name: str, is_opened: bool) -> None:
+def preview(name: str, language: str, is_opened: bool) -> None:
     """Show one mail with sample data."""
-    mail = render.render_sample(name, site_url=config.frontend_url, brand=config.smtp_from_name)
+    brand = config.smtp_from_name
+    mail = render.render_sample(name, site_url=config.frontend_url, brand=brand, language=language)
     click.echo(f"Subject: {mail.subject}\n\n{mail.text}")
     page = Path(tempfile.gettempdir()) / f"mail-{name}.html"
     page.write_text(mail.html, encoding="utf-8")

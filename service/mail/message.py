@@ -24,7 +24,7 @@ class Letter:
 
 
 def compose(letter: Letter, config: Config) -> bytes:
-    """The message in bytes for DATA: text and HTML, 7-bit, no line over 76 characters.
+    """The message in bytes for DATA: text, HTML and what is attached, 7-bit, no line over 76 characters.
 
     Raises ``RefusedForGood`` when a header would hold a line break.
     """
@@ -42,6 +42,8 @@ def compose(letter: Letter, config: Config) -> bytes:
         extra_headers={"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"},
     )
     message.msgId = letter.message_id
+    for each in letter.content.attachments:
+        message.attach(each.name, each.content_type, each.content)
     if message.has_bad_headers() or any(mark in letter.content.subject + recipient for mark in "\r\n\0"):
         raise RefusedForGood("The subject or an address holds a line break.")
     if recipient.isascii():

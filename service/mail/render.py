@@ -1,24 +1,31 @@
-"""Mails from `email_templates/<name>/`: subject, plain text and HTML, with every value made harmless."""
+"""Mails from `email_templates/<name>/`: subject, plain text and HTML, with every value made harmless.
+
+A file in `email_templates/<name>/<language>/` stands before the English one, for who chose that language.
+"""
 
 import json
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from css_inline import CSSInliner
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, UndefinedError, select_autoescape
 
 from service.config import Config
 from service.mail import formatting
+from service.mail.calendar import write_trip
 from service.mail.links import LINKS
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "email_templates"
 TEMPLATES = sorted(path.parent.name for path in FOLDER.glob("*/subject.txt"))
-FALLBACKS = {"name": "traveller", "package": "your trip"}  # old bookings may lack them
+# By lower case, as languages are; the files themselves may be written pt-BR.
+TRANSLATED = {path.relative_to(FOLDER).as_posix().lower(): path.relative_to(FOLDER) for path in FOLDER.glob("*/*/*.*")}
+# What old bookings may lack, by language.
+FALLBACKS: dict[str, dict[str, str]] = json.loads((FOLDER / "fallbacks.json").read_text())
 MAX_LINE = 200  # characters of one value, unless it is the message of an alert
 # Marks that turn the direction of what follows around; a name may not rewrite the sentence it stands in.
 TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F])
@@ -32,12 +39,22 @@ _inliner = CSSInliner(
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """A file that goes with a mail."""
+
+    name: str
+    content_type: str
+    content: bytes
+
+
+@dataclass(frozen=True)
 class Rendered:
     """One mail, ready to be addressed."""
 
     subject: str
     text: str
     html: str
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Unwritable(Exception):
@@ -52,42 +69,87 @@ def render(
     brand: str,
     link: str | None = None,
     valid_for: int | None = None,
+    sender: str = "",
+    queued_at: str | None = None,
 ) -> Rendered:
-    """Fill one template of ``TEMPLATES`` with ``data``.
+    """Fill one template of ``TEMPLATES`` with ``data``, in the language that it names (BCP 47), else English.
 
-    ``link`` and ``valid_for`` (seconds) go into the mails that carry a link. Raises ``Unwritable`` for an unknown name,
-    and when data is missing, null, or no date or amount where one is printed.
+    ``link`` and ``valid_for`` (seconds) go into the mails that carry a link; ``sender`` (an address) and ``queued_at``
+    (ISO) into the calendar's file. Raises ``Unwritable`` for an unknown name, and when data is missing, null, or no
+    date or amount where one is printed.
     """
     context = {key: _clean(value, is_long=key == "message") for key, value in data.items()}
-    context |= {key: fallback for key, fallback in FALLBACKS.items() if key in context and not context[key]}
     context |= {"brand": brand, "site_url": site_url, "site_name": urlsplit(site_url).netloc}
+    context["contact_url"] = f"{site_url}/contact"
+    if "booking_id" in context:
+        context["pay_url"] = f"{site_url}/payment/{quote(str(context['booking_id']), safe='')}"
     if link:
-        context |= {"link": link, "valid_for": formatting.duration(valid_for or 0)}
+        context |= {"link": link, "valid_for": valid_for or 0}
     try:
         subject = " ".join(_fill(template, "subject.txt", context).split())
         text = _fill(template, "body.txt", context)
         html = _fill(template, "body.html", context | {"subject_line": subject})
+        attachments = _attach(template, context, sender, queued_at)
     except (TemplateError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise Unwritable(f"{template}: {error}") from error
-    return Rendered(subject, re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", _inliner.inline(html))
+    return Rendered(subject, re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", _inliner.inline(html), attachments)
 
 
-def render_sample(template: str, *, site_url: str = "https://travel.example", brand: str = "JKLG Travel") -> Rendered:
+def render_sample(
+    template: str, *, site_url: str = "https://travel.example", brand: str = "JKLG Travel", language: str = "en"
+) -> Rendered:
     """A template with the data of its `sample.json`, for previews, pictures and tests."""
-    data = json.loads((FOLDER / template / "sample.json").read_text())
+    data = json.loads((FOLDER / template / "sample.json").read_text()) | {"language": language}
     url, valid_for = None, None
     if kind := LINKS.get(template):
         url = f"{site_url}/{kind.page}?token=S2hhcmR1bmcgTGEgaXMgNSwzNTkgbSBoaWdo&customerId=5f0e7c1a"
         valid_for = Config.model_fields[kind.ttl].default
-    return render(template, data, site_url=site_url, brand=brand, link=url, valid_for=valid_for)
+    sender = f"noreply@{urlsplit(site_url).hostname}"
+    return render(template, data, site_url=site_url, brand=brand, link=url, valid_for=valid_for, sender=sender)
+
+
+def list_languages(template: str) -> list[str]:
+    """The languages that a template is written in, English first."""
+    return ["en", *sorted({path.parts[1] for path in TRANSLATED.values() if path.parts[0] == template})]
 
 
 def _fill(template: str, file: str, context: dict[str, Any]) -> str:
-    return _environment().get_template(f"{template}/{file}").render(context)
+    """One file of a template in its reader's language, with dates and amounts in the language of the file."""
+    path, language = _find(template, file, context.get("language"))
+    fallbacks = FALLBACKS.get(language, FALLBACKS["en"])
+    context = context | {key: fallback for key, fallback in fallbacks.items() if key in context and not context[key]}
+    return _environment(language).get_template(path).render(context | {"language": language})
+
+
+def _find(template: str, file: str, language: object) -> tuple[str, str]:
+    """Where a file lies, and its language: for de-AT in de-AT or de, else in English (RFC 4647 3.4)."""
+    subtags = str(language or "").lower().split("-")
+    for length in range(len(subtags), 0, -1):
+        if found := TRANSLATED.get(f"{template}/{'-'.join(subtags[:length])}/{file}"):
+            return found.as_posix(), found.parts[1]
+    return f"{template}/{file}", "en"
+
+
+def _attach(template: str, context: dict[str, Any], sender: str, queued_at: str | None) -> tuple[Attachment, ...]:
+    """The calendar's file of a trip that is confirmed, where its date is known."""
+    if template != "booking-confirmed" or not context["travel_date"]:
+        return ()
+    _, language = _find(template, "subject.txt", context.get("language"))
+    trip = write_trip(
+        context["booking_id"],
+        context["package"] or FALLBACKS[language]["package"],
+        context["travel_date"],
+        context["return_date"],
+        site_url=context["site_url"],
+        brand=context["brand"],
+        sender=sender,
+        queued_at=queued_at,
+    )
+    return (Attachment("trip.ics", "text/calendar; charset=utf-8; method=PUBLISH", trip),)
 
 
 @cache
-def _environment() -> Environment:
+def _environment(language: str) -> Environment:
     env = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=select_autoescape(["html"]),
@@ -96,7 +158,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_present,
     )
-    env.filters |= {"money": formatting.money, "day": formatting.day, "moment": formatting.moment}
+    filters = (formatting.money, formatting.day, formatting.days, formatting.moment, formatting.duration)
+    env.filters |= {each.__name__: partial(each, language=language) for each in filters}
     return env
 
 

@@ -113,6 +113,8 @@ class Worker:
             brand=self.config.smtp_from_name,
             link=link,
             valid_for=valid_for,
+            sender=self.config.smtp_from_email or "",
+            queued_at=email["created_at"],
         )
         domain = sender_address(self.config).rpartition("@")[2]
         return Letter(email["recipient"], content, f"<{email['id']}@{domain}>")

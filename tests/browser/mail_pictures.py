@@ -1,6 +1,7 @@
 """`python -m tests.browser.mail_pictures [NAME …]`: docs/mail/<name>.png, each mail as a real browser shows it.
 
-On the left a light screen of 640 pixels, on the right a phone of 360 in dark mode.
+On the left a light screen of 640 pixels, on the right a phone of 360 in dark mode. Languages but English are
+<name>.<language>.png; Hindi wants a font (apt-get install fonts-noto-core).
 """
 
 import html
@@ -40,12 +41,13 @@ def main() -> None:
         sys.exit("There is no chromium here: apt-get install chromium")
     PICTURES.mkdir(parents=True, exist_ok=True)
     for name in sys.argv[1:] or render.TEMPLATES:
-        take(CHROMIUM, name)
+        for language in render.list_languages(name):
+            take(CHROMIUM, name, language)
 
 
-def take(chromium: str, name: str) -> None:
+def take(chromium: str, name: str, language: str) -> None:
     """One picture of one mail with its sample data."""
-    mail = render.render_sample(name).html
+    mail = render.render_sample(name, language=language).html
     dark = mail.replace("(prefers-color-scheme: dark)", "all")
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"
@@ -53,7 +55,7 @@ def take(chromium: str, name: str) -> None:
         browser = [chromium, *FLAGS, f"--user-data-dir={folder}/profile"]
         shown = subprocess.run([*browser, "--dump-dom", page.as_uri()], capture_output=True, text=True, check=True)
         height = match(r'data-height="(\d+)"', shown.stdout)[1]
-        picture = PICTURES / f"{name}.png"
+        picture = PICTURES / (f"{name}.png" if language == "en" else f"{name}.{language}.png")
         size = ["--window-size=1048," + height, f"--screenshot={picture}"]
         subprocess.run([*browser, *size, page.as_uri()], capture_output=True, check=True)
     if pngquant := shutil.which("pngquant"):  # a third of the size; what it changes nobody sees

@@ -25,12 +25,13 @@ PAGE = """<!doctype html><meta charset="utf-8">{frames}<script>onload = () => {{
 @pytest.mark.parametrize("width", [320, 360])
 def test_no_mail_is_wider_than_a_phone_whatever_it_says(tmp_path: Path, width: int) -> None:
     mails = []
-    for template in render.TEMPLATES:
-        data = json.loads((render.FOLDER / template / "sample.json").read_text())
+    languages = [(template, each) for template in render.TEMPLATES for each in render.list_languages(template)]
+    for template, language in languages:
+        data = json.loads((render.FOLDER / template / "sample.json").read_text()) | {"language": language}
         long = data | {key: LONG for key in ("name", "package", "reason", "subject", "message", "role") if key in data}
         place: Any = {"site_url": "https://travel.example", "brand": "JKLG Travel"}
         mails += [
-            render.render_sample(template).html,
+            render.render_sample(template, language=language).html,
             render.render(template, long, link="https://travel.example/" + LONG, valid_for=3600, **place).html,
         ]
     frames = "".join(

@@ -34,6 +34,11 @@ def test_a_preview_is_subject_text_and_a_page(app: Flask) -> None:
     assert app.test_cli_runner().invoke(args=["mail", "preview", "no-such"]).exit_code == 2
 
 
+def test_a_preview_is_in_the_language_that_is_asked_for(app: Flask) -> None:
+    shown = app.test_cli_runner().invoke(args=["mail", "preview", "booking-received", "--language", "de"])
+    assert shown.output.startswith("Subject: Wir haben Ihre Buchung erhalten: Ladakh")
+
+
 def test_a_working_server_is_said_to_work(mail: Callable[..., Result], mailbox: Mailbox) -> None:
     mailbox.clear()
     good, other = unique_email(), unique_email()

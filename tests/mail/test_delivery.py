@@ -53,7 +53,7 @@ def make_settings(port: int, **more: object) -> Config:
     return Config.model_construct(smtp_host="127.0.0.1", smtp_port=port, **(sender | more))
 
 
-def letter(recipient: str = "mara@example.com", **content: str) -> Letter:
+def letter(recipient: str = "mara@example.com", **content: Any) -> Letter:
     return Letter(recipient, dataclasses.replace(CONTENT, **content), "<the-one@jklg.example>")
 
 

@@ -7,89 +7,113 @@ from typing import Any
 
 import psycopg
 import pytest
+from babel import Locale
 
 from service.mail import formatting, render
 from service.mail.links import LINKS
-from tests.sure import fetch_row
+from tests.sure import match
 
 PLACE: dict[str, Any] = {"site_url": "https://travel.example", "brand": "JKLG Travel"}
 MIGRATIONS = Path(__file__).resolve().parent.parent.parent / "supabase" / "migrations"
 HOSTILE = '<a href=https://evil>x</a>\r\nBcc: eve@example.com\u202e & "co"'
 SHOWN = '<a href=https://evil>x</a> Bcc: eve@example.com & "co"'
+# Every mail in every language that it is written in.
+MAILS = [(template, language) for template in render.TEMPLATES for language in render.list_languages(template)]
+every_mail = pytest.mark.parametrize(("template", "language"), MAILS)
+PAYMENT = ("transaction_id", "amount", "paid_at")  # where one was made in the same minute
+MAY_BE_NULL = {*render.FALLBACKS["en"], "travel_date", "return_date", "price", "is_paid", "reason", "full"}
 
 
-def sample(template: str) -> dict[str, object]:
+def sample(template: str) -> dict[str, Any]:
     return json.loads((render.FOLDER / template / "sample.json").read_text())
 
 
-def fill(template: str, **changes: object) -> render.Rendered:
+def fill(template: str, *, sender: str = "", queued_at: str | None = None, **changes: Any) -> render.Rendered:
     link = "https://travel.example/page?token=t&customerId=c" if template in LINKS else None
-    return render.render(template, sample(template) | changes, link=link, valid_for=86400 if link else None, **PLACE)
+    more: dict[str, Any] = {
+        "link": link,
+        "valid_for": 86400 if link else None,
+        "sender": sender,
+        "queued_at": queued_at,
+    }
+    return render.render(template, sample(template) | changes, **more, **PLACE)
 
 
 def test_every_mail_that_the_database_queues_has_a_template() -> None:
-    queued = re.findall(r"queue_email\(\s*'([a-z-]+)'", "".join(path.read_text() for path in MIGRATIONS.glob("*.sql")))
-    assert queued
-    assert set(queued) <= set(render.TEMPLATES)
+    sql = "".join(path.read_text() for path in MIGRATIONS.glob("*.sql"))
+    queued = re.findall(r"queue_(?:email|payment_mail)\(\s*'([a-z-]+)'", sql)
+    queued += re.findall(r"then '(booking-[a-z]+)'", sql) + ["payment-receipt"]
+    assert len(set(queued)) > 10
+    assert set(queued) == set(render.TEMPLATES)
 
 
-@pytest.mark.parametrize("template", render.TEMPLATES)
-def test_a_mail_is_complete(template: str) -> None:
-    mail = render.render_sample(template)
+def test_every_language_is_whole_and_one_that_money_and_dates_are_written_in() -> None:
+    for template, language in MAILS[1:]:
+        assert Locale.parse(language, sep="-") and language in render.FALLBACKS
+        if language != "en":
+            files = {path.name for path in (render.FOLDER / template / language).iterdir()}
+            assert files == {"subject.txt", "body.txt", "body.html"}
+
+
+@every_mail
+def test_a_mail_is_complete(template: str, language: str) -> None:
+    mail = render.render_sample(template, language=language)
     assert mail.subject and "\n" not in mail.subject and len(mail.subject) < 120
     assert not re.search(r"<[a-z/]|&[a-z]+;|\{\{|None", mail.text)
+    assert f'<html lang="{language}">' in mail.html
     assert mail.html.startswith("<!DOCTYPE html>") and mail.html.rstrip().endswith("</html>")
     if template != "staff-alert":  # Written for a terminal as well; a link may be as long as it is.
         assert max(len(line) for line in mail.text.splitlines() if "http" not in line) < 100
 
 
-@pytest.mark.parametrize("template", render.TEMPLATES)
-def test_reading_a_mail_fetches_and_runs_nothing(template: str) -> None:
-    html = render.render_sample(template).html
+@every_mail
+def test_reading_a_mail_fetches_and_runs_nothing(template: str, language: str) -> None:
+    html = render.render_sample(template, language=language).html
     assert not re.search(r"<(script|img|link|iframe|form|object|base)\b|url\(|@import|\son\w+=", html, re.IGNORECASE)
     assert set(re.findall(r'(?:href|src)="(https?://[^/"?]+)', html)) == {"https://travel.example"}
 
 
-@pytest.mark.parametrize("template", render.TEMPLATES)
-def test_styles_are_inline_and_narrow_and_dark_screens_have_theirs(template: str) -> None:
-    html = render.render_sample(template).html
+@every_mail
+def test_styles_are_inline_and_narrow_and_dark_screens_have_theirs(template: str, language: str) -> None:
+    html = render.render_sample(template, language=language).html
     assert html.count("<style>") == 1
     assert "prefers-color-scheme: dark" in html and "max-width: 460px" in html
     assert re.search(r'class="card" style="[^"]*background-color', html)
 
 
-@pytest.mark.parametrize("template", render.TEMPLATES)
-def test_data_that_is_missing_or_null_is_no_mail(template: str) -> None:
-    given = sample(template)
-    optional = {*render.FALLBACKS, "travel_date", "reason", "full"}
-    for key in given.keys():
-        with pytest.raises(render.Unwritable):
-            fill_without(template, key)
-        if key not in optional:
+@every_mail
+def test_data_that_is_missing_or_null_is_no_mail(template: str, language: str) -> None:
+    for key in sample(template):
+        # Without the amount it is a confirmation alone, with it the question whether it is paid does not arise.
+        if (template, key) not in (("booking-confirmed", "amount"), ("booking-confirmed", "is_paid")):
             with pytest.raises(render.Unwritable):
-                fill(template, **{key: None})
+                fill_without(template, key, language=language)
+        if key not in MAY_BE_NULL:
+            with pytest.raises(render.Unwritable):
+                fill(template, language=language, **dict[str, Any]({key: None}))
 
 
-def fill_without(template: str, key: str) -> render.Rendered:
-    data = {name: value for name, value in sample(template).items() if name != key}
+def fill_without(template: str, *keys: str, **changes: object) -> render.Rendered:
+    data = {name: value for name, value in (sample(template) | changes).items() if name not in keys}
     link = "https://travel.example/page" if template in LINKS else None
     return render.render(template, data, link=link, valid_for=60, **PLACE)
 
 
 def test_what_may_be_unknown_is_left_out() -> None:
-    mail = fill("booking-confirmation", travel_date=None, name=None)
+    mail = fill_without("booking-confirmed", *PAYMENT, travel_date=None, return_date=None, name=None)
     assert mail.subject == "Your trip is booked: Ladakh: Lakes and High Passes"
-    assert mail.text.startswith("Hello traveller,\n")
+    assert mail.text.startswith("Hello traveller,\n") and "calendar" not in mail.text + mail.html
+    assert mail.attachments == ()
+    assert fill("booking-received", name="", language="hi").text.startswith("नमस्ते यात्री,\n")
     assert fill("payment-receipt", package="").subject == "Receipt: $2,598.00 for your trip"
     assert "bank" not in fill("payment-failed", reason=None).text
 
 
-@pytest.mark.parametrize("template", render.TEMPLATES)
-def test_hostile_data_is_harmless_text(template: str) -> None:
-    texts = {key: HOSTILE for key, value in sample(template).items() if isinstance(value, str)}
-    mail = fill(
-        template, **{k: v for k, v in texts.items() if k not in ("currency", "travel_date", "paid_at", "occurred_at")}
-    )
+@every_mail
+def test_hostile_data_is_harmless_text(template: str, language: str) -> None:
+    strict = ("currency", "travel_date", "return_date", "paid_at", "occurred_at")
+    texts = {key: HOSTILE for key, value in sample(template).items() if isinstance(value, str) and key not in strict}
+    mail = fill(template, **texts, language=language)
     assert "\n" not in mail.subject and "\r" not in mail.subject
     assert "\r" not in mail.text and "\u202e" not in mail.text + mail.html + mail.subject
     assert "<a href=https://evil" not in mail.html
@@ -133,33 +157,46 @@ def test_an_unknown_template_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency", "shown"),
+    ("amount", "currency", "exponent", "language", "shown"),
     [
-        (29999, "usd", "$299.99"),
-        (259800, "USD", "$2,598.00"),
-        (29999, "jpy", "¥29,999"),
-        (5, "eur", "€0.05"),
-        (1234567, "kwd", "KWD 1,234.567"),
-        (5000, "chf", "CHF 50.00"),
-        (123456789, "inr", "₹1,234,567.89"),
-        (-1050, "gbp", "-£10.50"),
+        (29999, "usd", 2, "en", "$299.99"),
+        (259800, "USD", 2, "en", "$2,598.00"),
+        (29999, "jpy", 0, "en", "¥29,999"),
+        (5, "eur", 2, "en", "€0.05"),
+        (1234567, "kwd", 3, "en", "KWD\xa01,234.567"),
+        (5000, "chf", 2, "en", "CHF\xa050.00"),
+        (10000000, "inr", 2, "en", "₹1,00,000.00"),
+        (123456789, "inr", 2, "hi", "₹12,34,567.89"),
+        (123456789, "inr", 2, "de", "1.234.567,89\xa0₹"),
+        (29999, "jpy", 0, "de", "29.999\xa0¥"),
+        (-1050, "gbp", 2, "en", "-£10.50"),
+        (50000, "isk", 2, "en", "ISK\xa0500.00"),
     ],
 )
-def test_money_reads_as_people_write_it(amount: int, currency: str, shown: str) -> None:
-    assert formatting.money(amount, currency) == shown
+def test_money_reads_as_people_write_it(amount: int, currency: str, exponent: int, language: str, shown: str) -> None:
+    assert formatting.money(amount, currency, exponent, language) == shown
 
 
 def test_money_has_the_decimals_that_the_database_counts_with(db: psycopg.Connection) -> None:
-    for code in {*formatting.ZERO_DECIMAL, *formatting.THREE_DECIMAL, "usd", "isk", "ugx", "huf", "twd"}:
-        (exponent,) = fetch_row(db, "select (app.currency(%s)).exponent", [code])
-        assert len(formatting.money(1000, code).partition(".")[2]) == exponent, code
+    for code, exponent in db.execute("select code, exponent from app.currencies").fetchall():
+        for language in render.FALLBACKS:
+            shown = formatting.money(10**exponent, code, exponent, language)
+            assert match(r"(?<!\d)1(?:[.,](0+))?(?!\d)", shown)[1] == ("0" * exponent or None), shown
 
 
 def test_dates_read_as_people_write_them() -> None:
     assert formatting.day("2027-06-12") == "Saturday, 12 June 2027"
     assert formatting.day("2027-06-02T23:30:00+00:00") == "Wednesday, 2 June 2027"
-    assert formatting.moment("2026-11-22T01:31:07.2+02:00") == "21 November 2026 at 23:31 UTC"
-    assert formatting.moment("2026-11-22T08:31:07") == "22 November 2026 at 08:31 UTC"
+    assert formatting.day("2027-06-12", "de") == "Samstag, 12. Juni 2027"
+    assert formatting.day("2027-06-12", "hi") == "शनिवार, 12 जून 2027"
+    assert formatting.days("2027-06-12", "2027-06-20") == "Saturday, 12 June 2027 – Sunday, 20 June 2027"
+    assert [formatting.days("2027-06-12", last) for last in (None, "", "2027-06-12")] == ["Saturday, 12 June 2027"] * 3
+    assert formatting.moment("2026-11-22T01:31:07.2+02:00") == "21 November 2026, 23:31 UTC"
+    assert formatting.moment("2026-11-22T08:31:07") == "22 November 2026, 08:31 UTC"
+    assert formatting.moment("2026-03-22T08:31:07", "de") == "22. März 2026, 08:31 UTC"
+
+
+def test_lengths_of_time_read_as_people_write_them() -> None:
     assert [formatting.duration(s) for s in (86400, 3600, 172800, 5400, 60, 90)] == [
         "24 hours",
         "1 hour",
@@ -168,3 +205,85 @@ def test_dates_read_as_people_write_them() -> None:
         "1 minute",
         "90 seconds",
     ]
+    assert [formatting.duration(s, "de") for s in (86400, 3600)] == ["24 Stunden", "1 Stunde"]
+    assert formatting.duration(172800, "hi") == "2 दिन"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [("de", "de"), ("de-AT", "de"), ("DE-at-1996", "de"), ("hi-Latn", "hi"), ("fr", "en"), ("en-GB", "en"), ("", "en")],
+)
+def test_a_language_falls_back_to_a_wider_one_and_then_to_english(wanted: str, found: str) -> None:
+    assert f'<html lang="{found}">' in fill("booking-confirmed", language=wanted).html
+    assert '<html lang="en">' in fill("payment-receipt", language=wanted).html
+
+
+@pytest.mark.parametrize("odd", [None, 7, "..", "../..", "de/..", "x" * 5000, ["de"]])
+def test_an_odd_language_is_english(odd: object) -> None:
+    assert '<html lang="en">' in fill("booking-confirmed", language=odd).html
+
+
+def test_a_file_that_is_not_translated_is_english_with_english_dates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(render.TRANSLATED, "booking-confirmed/de/body.html")
+    mail = fill("booking-confirmed", language="de")
+    assert "Samstag, 12. Juni 2027" in mail.text and "Saturday, 12 June 2027" in mail.html
+    assert '<html lang="en">' in mail.html
+
+
+@pytest.mark.parametrize("language", ["en", "de", "hi"])
+def test_a_booking_is_paid_by_the_link_while_it_has_a_price_and_is_not_paid(language: str) -> None:
+    pay = f"https://travel.example/payment/{sample('booking-received')['booking_id']}"
+    states = [({"price": 5}, True), ({"price": 5, "is_paid": True}, False), ({"price": 0}, False)]
+    for template in ("booking-received", "booking-confirmed", "booking-reminder"):
+        for changes, is_linked in states:
+            mail = fill_without(template, *PAYMENT, **{"is_paid": False, "language": language, **changes})
+            assert (f"\n{pay}\n" in mail.text, f'href="{pay}"' in mail.html) == (is_linked, is_linked)
+    for template in ("booking-cancelled", "booking-confirmed"):
+        assert pay not in fill(template, language=language).text
+    assert f"\n{pay}\n" in fill("payment-failed").text
+
+
+def test_an_enquiry_names_no_price_and_asks_for_nothing() -> None:
+    mail = fill("booking-received", price=0)
+    assert "write to you with a price" in mail.text and "$" not in mail.text + mail.html
+
+
+def test_a_confirmation_is_the_receipt_where_the_payment_was_just_made() -> None:
+    both, alone = fill("booking-confirmed"), fill_without("booking-confirmed", *PAYMENT)
+    assert both.subject.startswith("Your trip is booked, with your receipt: ")
+    assert alone.subject.startswith("Your trip is booked: ")
+    for line in ("Amount:  $2,598.00", "Paid on: 22 November 2026, 08:31 UTC", "Payment: c3a9f4d1"):
+        assert line in both.text and line not in alone.text
+    assert "It is paid; there is nothing more to do." in alone.text
+    assert 'class="preheader"' in both.html and "We received your payment, and look forward" in both.html
+
+
+def test_a_cancellation_says_what_becomes_of_the_money() -> None:
+    assert "We refund what you paid, and write to you" in fill("booking-cancelled").text
+    unpaid = fill("booking-cancelled", is_paid=False)
+    assert "refund" not in unpaid.text + unpaid.html and "There is nothing left to pay." in unpaid.text
+    payment = {key: sample("booking-confirmed")[key] for key in PAYMENT}
+    assert "Payment: c3a9f4d1" in fill("booking-cancelled", **payment).text
+
+
+def test_a_reminder_is_of_the_payment_and_then_of_the_trip() -> None:
+    assert fill("booking-reminder").subject == "Your booking waits for its payment: Ladakh: Lakes and High Passes"
+    paid = fill("booking-reminder", is_paid=True)
+    assert paid.subject == "Your trip is coming up: Ladakh: Lakes and High Passes on Saturday, 12 June 2027"
+    assert "your trip begins on Saturday, 12 June 2027" in paid.text and "payment" not in paid.text
+
+
+@pytest.mark.parametrize("template", render.TEMPLATES)
+def test_whoever_wants_to_write_to_us_finds_the_page(template: str) -> None:
+    mail = render.render_sample(template)
+    assert mail.text.count("rite to us") == mail.text.count("\nhttps://travel.example/contact\n")
+    assert mail.html.count("Write to us</a>") == mail.html.count('href="https://travel.example/contact"')
+
+
+@every_mail
+def test_with_rupees_nothing_says_dollars(template: str, language: str) -> None:
+    given = sample(template)
+    if "currency" in given:
+        mail = fill(template, **(given | {"currency": "inr", "language": language}))
+        assert "₹" in mail.subject + mail.text
+        assert not re.search(r"[$€£]|usd|dollar", mail.subject + mail.text + mail.html, re.IGNORECASE)
