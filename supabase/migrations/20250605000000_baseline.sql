@@ -794,12 +794,6 @@ begin
       claimed_by = null
   where id = p_id and claimed_by = p_claim
   returning state into v_state;
-  if v_state in ('sent', 'dropped', 'dead') then
-    update public.email_history
-    set status = case v_state when 'sent' then 'sent' else 'failed' end, sent_at = case v_state when 'sent' then now() end,
-      error_message = case when v_state <> 'sent' then left(coalesce(p_error, v_state), 500) end
-    where outbox_id = p_id;
-  end if;
   if v_state = 'sent' then
     update public.email_queue set paused_until = null, pause_reason = null, pauses_in_a_row = 0
     where pauses_in_a_row > 0;
@@ -1300,6 +1294,26 @@ alter table public.email_history
 comment on table public.email_history is 'Mails that staff''s pages asked for. What is really sent is in email_outbox.';
 comment on column public.email_history.outbox_id is 'The mail of ours that it asked for; no foreign key, old mails are purged.';
 create index if not exists email_history_outbox_id_idx on public.email_history (outbox_id);
+
+create or replace function app.history_status(p_state text)
+returns text language sql immutable set search_path = '' as $$
+  select case p_state when 'queued' then 'pending' when 'sending' then 'pending' when 'sent' then 'sent' else 'failed' end;
+$$;
+comment on function app.history_status is 'What staff reads of a mail that is in p_state.';
+
+create or replace function app.tg_email_outbox__tell_history()
+returns trigger language plpgsql set search_path = '' as $$
+begin
+  update public.email_history
+  set status = app.history_status(new.state), sent_at = case when new.state = 'sent' then new.finished_at end,
+    error_message = case when new.state in ('dropped', 'dead') then coalesce(new.last_error, new.state) end
+  where outbox_id = new.id;
+  return null;
+end $$;
+comment on function app.tg_email_outbox__tell_history is 'Tells the rows that asked for a mail how it went, and that it is tried anew.';
+
+create or replace trigger tg_email_outbox__tell_history after update on public.email_outbox
+  for each row when (old.state <> new.state and new.state <> 'sending') execute function app.tg_email_outbox__tell_history();
 
 call app.close_table('public.email_history');
 create policy email_history_select_staff on public.email_history for select to staff

@@ -63,43 +63,48 @@ end $$;
 comment on function app.tg_bookings__queue_mail is 'Tells the payer that the booking was received, confirmed or cancelled.';
 
 create or replace trigger tg_bookings__queue_mail_received after insert on public.bookings
-  for each row when (new.status = 'Pending') execute function app.tg_bookings__queue_mail();
+  for each row when (new.status in ('Pending', 'Confirmed')) execute function app.tg_bookings__queue_mail();
 create or replace trigger tg_bookings__queue_mail_changed after update of status on public.bookings
   for each row when (old.status <> new.status and new.status in ('Confirmed', 'Cancelled'))
   execute function app.tg_bookings__queue_mail();
 
 -- The site's staff pages ask for a mail by writing a row. The words of its subject tell the occasion; the address and the
--- text are ours. What the change of status has just queued is not queued again.
+-- text are ours. What the change of status has just told is not told again; a mail that failed is tried anew.
 create or replace function app.tg_email_history__queue()
 returns trigger language plpgsql security definer set search_path = '' as $$
 declare
   v_booking_id public.booking_key := case new.related_to when 'booking' then app.to_booking_key(new.related_id::text) end;
-  v_template text := case
+  v_template text;
+  v_booking public.bookings;
+begin
+  select * into v_booking from public.bookings where id = v_booking_id;
+  v_template := case
+    when new.email_type = 'booking_confirmation' and v_booking.status = 'Confirmed' then 'booking-confirmed'
     when new.email_type = 'booking_confirmation' then 'booking-received'
     when new.subject ~ '^Booking Confirmed' then 'booking-confirmed'
     when new.subject ~ '^Booking Cancelled' then 'booking-cancelled'
     when new.subject ~ '^Booking Reminder' then 'booking-reminder'
   end;
-  v_booking public.bookings;
-begin
-  select * into v_booking from public.bookings where id = v_booking_id;
   new.status := 'failed';
   if v_booking.id is null or v_template is null then
     new.error_message := 'Only mails about a booking of ours are sent: received, confirmed, cancelled, reminder.';
     return new;
   end if;
   new.recipient_email := v_booking.email;
-  select id into new.outbox_id from public.email_outbox
-  where booking_id = v_booking.id and template = v_template and created_at > now() - interval '10 minutes'
-  order by created_at desc limit 1;
-  if v_template = 'booking-confirmed' and v_booking.status <> 'Confirmed'
-    or v_template = 'booking-cancelled' and v_booking.status <> 'Cancelled' then
+  if v_booking.status <> all (case v_template
+    when 'booking-received' then array['Pending'] when 'booking-confirmed' then array['Confirmed']
+    when 'booking-cancelled' then array['Cancelled'] else array['Pending', 'Confirmed']
+  end) then
     new.error_message := format('The booking is %s.', v_booking.status);
     return new;
   end if;
+  select id into new.outbox_id from public.email_outbox
+  where booking_id = v_booking.id and template = v_template and created_at > now() - interval '10 minutes'
+    and state in ('queued', 'sending', 'sent')
+  order by created_at desc limit 1;
   new.outbox_id := coalesce(new.outbox_id, app.queue_booking_mail(v_booking.id, v_template));
-  select case m.state when 'sent' then 'sent' when 'queued' then 'pending' when 'sending' then 'pending' else 'failed' end,
-    case when m.state = 'sent' then m.finished_at end, case when m.state in ('dropped', 'dead') then m.last_error end
+  select app.history_status(m.state), case when m.state = 'sent' then m.finished_at end,
+    case when m.state in ('dropped', 'dead') then m.last_error end
   into new.status, new.sent_at, new.error_message
   from public.email_outbox m where m.id = new.outbox_id;
   if not found then

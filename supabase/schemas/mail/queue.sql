@@ -84,12 +84,6 @@ begin
       claimed_by = null
   where id = p_id and claimed_by = p_claim
   returning state into v_state;
-  if v_state in ('sent', 'dropped', 'dead') then
-    update public.email_history
-    set status = case v_state when 'sent' then 'sent' else 'failed' end, sent_at = case v_state when 'sent' then now() end,
-      error_message = case when v_state <> 'sent' then left(coalesce(p_error, v_state), 500) end
-    where outbox_id = p_id;
-  end if;
   if v_state = 'sent' then
     update public.email_queue set paused_until = null, pause_reason = null, pauses_in_a_row = 0
     where pauses_in_a_row > 0;
