@@ -61,10 +61,11 @@ def check_password(guess: str, hashed: str | None) -> bool:
         secret = b"\0"
     is_possible = len(secret) <= MAX_PASSWORD_BYTES and b"\0" not in secret
     checked = secret if is_possible else b"impossible"
+    dummy = _dummy()  # asked for each time: the call that makes it costs twice, whoever's it is
     try:
-        is_equal = bcrypt.checkpw(checked, hashed.encode() if hashed else _dummy())
+        is_equal = bcrypt.checkpw(checked, hashed.encode() if hashed else dummy)
     except ValueError:  # what is stored is no bcrypt hash
-        is_equal = bcrypt.checkpw(checked, _dummy()) and False
+        is_equal = bcrypt.checkpw(checked, dummy) and False
     return is_equal and is_possible and hashed is not None
 
 
