@@ -1,26 +1,24 @@
 """Every environment variable of the service: its type, its default and its bounds, declared once and read once.
 
-A field is set by the variable of its name in capitals, unless it names others. What is missing or unsafe is told in one
-list.
+A field is set by the variable of its name in capitals, unless it names others. All that is missing, unsafe or cannot
+work is told in one list.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, cast
+from typing import ClassVar, cast
 from urllib.parse import urlsplit
 
+import click
 from flask import current_app
-from limits import parse_many
 from pydantic import (
-    AfterValidator,
     AliasChoices,
     AliasGenerator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    StringConstraints,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -29,8 +27,25 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from werkzeug.local import LocalProxy
 
+from service.config_types import (
+    DAY,
+    HOUR,
+    Address,
+    CommaSeparated,
+    Currency,
+    Hops,
+    IsProduction,
+    LogLevel,
+    Origins,
+    Port,
+    RateLimit,
+    RateLimitStorage,
+    Seconds,
+    is_signed_by_another,
+    read_supabase_key,
+)
+
 EXAMPLE_JWT_SECRET = "change-me-to-a-random-string-of-at-least-32-bytes"  # the value in .env.example
-MINUTE, HOUR, DAY = 60, 3600, 86400
 
 # Limits per IP address, counted by Flask-Limiter in the form it reads: "10 per 5 minutes; 100 per day".
 # LIMIT_LOGIN sets the one of "login", and so on.
@@ -53,32 +68,12 @@ ACCOUNT_LIMITS = {
 }
 
 
-class ConfigurationError(Exception):
-    """What is wrong with the environment, all of it."""
+class ConfigurationError(click.ClickException):
+    """What is wrong with the environment, all of it. The `flask` commands print it without a traceback."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         super().__init__("The service cannot start:\n" + "\n".join(f"  - {problem}" for problem in problems))
-
-
-def _is_production(value: object) -> object:
-    return value == "production" if isinstance(value, str) else value
-
-
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _limit(text: str) -> str:
-    try:
-        parse_many(text)
-    except ValueError:
-        raise ValueError(f"is no rate limit: {text}") from None
-    return text
-
-
-CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(_split)]
-RateLimit = Annotated[str, AfterValidator(_limit)]
 
 
 class Config(BaseModel):
@@ -93,8 +88,8 @@ class Config(BaseModel):
     )
     max_body_bytes: ClassVar[int] = 1_000_000
 
-    is_production: Annotated[bool, BeforeValidator(_is_production)] = Field(default=True, validation_alias="APP_ENV")
-    supabase_url: str = Field(
+    is_production: IsProduction = Field(default=True, validation_alias="APP_ENV")
+    supabase_url: Address = Field(
         validation_alias=AliasChoices("SUPABASE_URL", "VITE_SUPABASE_URL"),
         description="the address of the Supabase project",
     )
@@ -109,33 +104,33 @@ class Config(BaseModel):
     supabase_jwt_secret: str | None = None
     jwt_secret: str = Field(description="python3 -c 'import secrets; print(secrets.token_hex(32))' makes one")
     jwt_previous_secret: str | None = None
-    frontend_url: str = ""
+    frontend_url: Address = ""
     frontend_dist: str | None = None
-    cors_origins: CommaSeparated = ()
-    proxy_hops: int = 0
-    log_level: Annotated[str, StringConstraints(to_upper=True)] = "INFO"
+    cors_origins: Origins = ()
+    proxy_hops: Hops = 0
+    log_level: LogLevel = "INFO"
 
     bcrypt_rounds: int = 10
-    customer_session_ttl: int = 7 * DAY
-    staff_session_ttl: int = DAY
-    verify_token_ttl: int = DAY
-    reset_token_ttl: int = HOUR
+    customer_session_ttl: Seconds = 7 * DAY
+    staff_session_ttl: Seconds = DAY
+    verify_token_ttl: Seconds = DAY
+    reset_token_ttl: Seconds = HOUR
 
     stripe_secret_key: str | None = None
     stripe_publishable_key: str | None = None
     stripe_webhook_secrets: CommaSeparated = Field(default=(), validation_alias="STRIPE_WEBHOOK_SECRET")
-    stripe_api_base: str | None = None
-    payment_currency: Annotated[str, StringConstraints(to_lower=True)] = "usd"
+    stripe_api_base: Address | None = None
+    payment_currency: Currency = "usd"
 
     smtp_host: str | None = None
-    smtp_port: int = 587
+    smtp_port: Port = 587
     smtp_user: str | None = None
     smtp_password: str | None = None
     smtp_from_email: str | None = None
     smtp_from_name: str = "JKLG Travel"
     booking_mail_hold: int = Field(default=60, ge=0)
 
-    ratelimit_storage_uri: str = "memory://"
+    ratelimit_storage_uri: RateLimitStorage = "memory://"
     ip_limits: dict[str, RateLimit] = Field(default=IP_LIMITS, validation_alias="ip_limits")
     account_limits: dict[str, RateLimit] = Field(default=ACCOUNT_LIMITS, validation_alias="account_limits")
 
@@ -149,19 +144,43 @@ class Config(BaseModel):
         except ValidationError as error:
             raise ConfigurationError([_sentence(each) for each in error.errors()]) from None
 
-    @field_validator("supabase_url")
+    @field_validator("supabase_key")
     @classmethod
-    def _is_address(cls, value: str) -> str:
-        if urlsplit(value).scheme not in ("http", "https"):
-            raise ValueError("is no http(s) address")
+    def _is_of_the_service(cls, value: str, info: ValidationInfo) -> str:
+        role, project = read_supabase_key(value, "service_role")
+        if role != "service_role":
+            raise ValueError(
+                f"is the key of {role}: the service needs that of service_role, or one that begins sb_secret_"
+            )
+        url = info.data.get("supabase_url", "")
+        host = urlsplit(url).hostname or ""
+        if project and host.endswith(".supabase.co") and host != f"{project}.supabase.co":
+            raise ValueError(f"is a key of project {project}, and SUPABASE_URL names {host}")
         return value
 
-    @field_validator("jwt_secret")
+    @field_validator("supabase_anon_key")
     @classmethod
-    def _is_secret(cls, value: str, info: ValidationInfo) -> str:
+    def _is_of_visitors(cls, value: str | None) -> str | None:
+        role, _ = read_supabase_key(value or "", "anon")
+        if role != "anon":
+            raise ValueError(f"is the key of {role}: every visitor would have its rights")
+        return value
+
+    @field_validator("supabase_jwt_secret")
+    @classmethod
+    def _has_signed_the_keys(cls, value: str | None, info: ValidationInfo) -> str | None:
+        for name in ("supabase_key", "supabase_anon_key"):
+            key = info.data.get(name) or ""
+            if value and is_signed_by_another(key, value):
+                raise ValueError("has not signed the project's keys: it is another project's, or an older one")
+        return value
+
+    @field_validator("jwt_secret", "jwt_previous_secret")
+    @classmethod
+    def _is_secret(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value == EXAMPLE_JWT_SECRET and info.data.get("is_production"):
             raise ValueError("still has the value of .env.example")
-        if len(value.encode()) < 32:
+        if value is not None and len(value.encode()) < 32:
             raise ValueError("is shorter than 32 bytes")
         return value
 
@@ -170,7 +189,7 @@ class Config(BaseModel):
     def _is_known(cls, value: str, info: ValidationInfo) -> str:
         if not value and info.data.get("is_production"):
             raise ValueError("is missing: the address that links in mails begin with")
-        return value.rstrip("/") or "http://localhost:5173"
+        return value or "http://localhost:5173"
 
     @field_validator("frontend_dist")
     @classmethod
@@ -182,9 +201,8 @@ class Config(BaseModel):
     @field_validator("cors_origins")
     @classmethod
     def _are_named(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if "*" in value:
-            raise ValueError("may not be *: the service answers with credentials")
-        return tuple(origin.rstrip("/") for origin in value) or (info.data.get("frontend_url", ""),)
+        site = urlsplit(info.data.get("frontend_url", ""))
+        return value or (f"{site.scheme}://{site.netloc}",)
 
     @field_validator("bcrypt_rounds")
     @classmethod
@@ -192,6 +210,39 @@ class Config(BaseModel):
         least = 10 if info.data.get("is_production") else 4
         if not least <= value <= 15:
             raise ValueError(f"is not between {least} and 15")
+        return value
+
+    @field_validator("stripe_secret_key")
+    @classmethod
+    def _is_secret_key(cls, value: str | None) -> str | None:
+        if value and not re.match(r"[sr]k_(test|live)_", value):
+            raise ValueError("is no secret key of Stripe: it begins sk_test_, sk_live_, rk_test_ or rk_live_")
+        return value
+
+    @field_validator("stripe_publishable_key")
+    @classmethod
+    def _is_publishable_key(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and not re.match(r"pk_(test|live)_", value):
+            raise ValueError("is no publishable key of Stripe: it begins pk_test_ or pk_live_")
+        secret = info.data.get("stripe_secret_key")
+        if value and secret and value[3:7] != secret[3:7]:
+            raise ValueError(f"is for {value[3:7]} mode, STRIPE_SECRET_KEY for {secret[3:7]} mode")
+        return value
+
+    @field_validator("stripe_webhook_secrets")
+    @classmethod
+    def _sign_events(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not all(secret.startswith("whsec_") for secret in value):
+            raise ValueError("is no webhook secret of Stripe: it begins whsec_")
+        if not value and info.data.get("stripe_secret_key") and info.data.get("is_production"):
+            raise ValueError("is missing, STRIPE_SECRET_KEY is set: events of payments would be refused")
+        return value
+
+    @field_validator("smtp_password")
+    @classmethod
+    def _is_there_with_user(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if not value and info.data.get("smtp_user"):
+            raise ValueError("is missing, SMTP_USER is set")
         return value
 
     @field_validator("smtp_from_email")
@@ -218,7 +269,10 @@ def _limits(variables: Mapping[str, str], defaults: Mapping[str, str]) -> dict[s
 def _sentence(error: ErrorDetails) -> str:
     """What pydantic found, about the variable. The place of a wrong limit is ("ip_limits", "login")."""
     first, *rest = map(str, error["loc"])
-    name = f"LIMIT_{rest[0]}".upper() if rest and first.endswith("_limits") else first.upper()
+    if rest and first.endswith("_limits"):
+        name = f"LIMIT_{rest[0]}".upper()
+    else:  # a default that will not do is told by the name of its field
+        name = variables_of(Config.model_fields[first])[0] if first in Config.model_fields else first
     if error["type"] == "missing":
         hint = next(field.description for field in Config.model_fields.values() if name in variables_of(field))
         return f"{name} is missing: {hint}"
