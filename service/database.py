@@ -12,7 +12,16 @@ from postgrest import APIError, SyncPostgrestClient
 from supabase import Client, ClientOptions, create_client
 
 from service.config import Config, config
-from service.errors import BadInput, Conflict, Forbidden, NotFound, ServiceError, Unavailable
+from service.errors import (
+    BadInput,
+    Conflict,
+    Forbidden,
+    FunctionMissing,
+    KeyRefused,
+    NotFound,
+    ServiceError,
+    Unavailable,
+)
 from service.people import current_actor
 
 log = logging.getLogger(__name__)
@@ -30,9 +39,11 @@ TRANSLATIONS = {
     "23502": BadInput,
     "42501": Forbidden,
     "PGRST116": NotFound,
+    "PGRST202": FunctionMissing,
 }
 # Connections, resources, shutdown, cancelled by time-out, deadlock: worth another try.
-PASSING = ("08", "40", "53", "55P03", "57", "PGRST00", "502", "503", "504", "520")
+PASSING = ("08", "40", "53", "55P03", "57", "PGRST00")
+PASSING_STATUSES = {"502", "503", "504", "520"}  # of a gateway that answered in PostgREST's place
 
 
 def init_app(app: Flask) -> None:
@@ -46,6 +57,7 @@ def connect(config: Config) -> Client:
         http2=False,
         timeout=httpx.Timeout(10, connect=2),
         limits=httpx.Limits(max_connections=100, max_keepalive_connections=50),
+        event_hooks={"response": [refuse_key]},
     )
     options = ClientOptions(
         httpx_client=http, persist_session=False, auto_refresh_token=False, postgrest_client_retry=False
@@ -123,6 +135,16 @@ def refuse_check(message: str) -> BadInput:
     return BadInput(sentence, code="validation_failed", details={field: complaint})
 
 
+def refuse_key(response: httpx.Response) -> None:
+    """Raise ``KeyRefused`` for a 401 that none of our functions raised: of PostgREST, or of the gateway before it."""
+    if response.status_code != 401:
+        return
+    text = response.read().decode(errors="replace")
+    if '"PT401"' not in text:
+        log.error("database refused the key", extra={"cause": text[:500]})
+        raise KeyRefused
+
+
 def _as_customer(customer_id: str) -> SyncPostgrestClient:
     """A client of its own over the shared connections: nothing shared is changed for one request.
 
@@ -146,7 +168,7 @@ def _translated(error: APIError, is_read: bool) -> ServiceError:
         return refuse_check(error.message or "")
     if code in MALFORMED:
         return NotFound() if is_read else BadInput("A value has the wrong form.", code="malformed_value")
-    if code.startswith(PASSING):
+    if code in PASSING_STATUSES or len(code) > 3 and code.startswith(PASSING):
         log.error("database unavailable", extra={"sqlstate": code, "cause": error.message})
         return Unavailable(code="database_unavailable")
     log.error("database refused", extra={"sqlstate": code, "cause": error.message, "hint": error.hint})

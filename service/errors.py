@@ -86,6 +86,14 @@ class BadGateway(ServiceError):
     status, code, message = 502, "bad_gateway", "A service we depend on refused. Please try again later."
 
 
+class KeyRefused(ServiceError):
+    """The database does not take the service's own key; the caller has no part in it."""
+
+
+class FunctionMissing(ServiceError):
+    """The database lacks the function that was called: its migrations are older than this code."""
+
+
 class Unavailable(ServiceError):
     status, code, message = 503, "unavailable", "The service is busy or being maintained. Please try again later."
 

@@ -10,7 +10,7 @@ from flask import Response, jsonify
 from service.api import Answer, Blueprint
 from service.config import config
 from service.database import rpc
-from service.errors import ServiceError, Unavailable
+from service.errors import Forbidden, FunctionMissing, KeyRefused, ServiceError, Unavailable
 from service.guards import public
 from service.mail.shapes import QueueStatus
 
@@ -18,9 +18,18 @@ blueprint = Blueprint("health", __name__, url_prefix="/api", description="Is it 
 
 STARTED = time.monotonic()
 MIGRATIONS = Path(__file__).parent.parent / "supabase" / "migrations"
-SCHEMA_VERSION = max(path.name for path in MIGRATIONS.glob("*.sql")).partition("_")[0]
 OVERDUE = 900  # seconds that a mail or an event may wait before something is wrong
 WORKER_SILENCE = 120  # seconds; the worker gives a sign of life every 30
+
+Sentences = dict[str, str]  # what is wrong, or left out, by its name
+
+
+def read_migrations(folder: Path) -> dict[str, str]:
+    """Version to name of the migrations that this code was written for, the oldest first."""
+    return {path.name.partition("_")[0]: path.stem for path in sorted(folder.glob("*.sql"))}
+
+
+NEEDED = read_migrations(MIGRATIONS)
 
 
 class Backlog(TypedDict):
@@ -34,7 +43,7 @@ class Backlog(TypedDict):
 class Readiness(TypedDict):
     """What the database says of itself."""
 
-    schema_version: str | None
+    migrations: list[str]
     currency: str | None
     mail: QueueStatus
     payments: Backlog
@@ -57,13 +66,15 @@ def get_health() -> Answer:
 def get_readiness() -> Response:
     """Say whether everything needed is there
 
-    200, or 503 with what is not ready. `notes` tell what is left out by choice.
+    503 with `problems` while requests cannot be served, else 200. `warnings` tell what waits or is turned off until
+    somebody sees to it, `notes` what is left out by choice.
     """
-    problems = find_problems()
+    problems, warnings, notes = examine()
     body = {
         "status": "not ready" if problems else "ready",
         "problems": problems,
-        "notes": _notes(),
+        "warnings": warnings,
+        "notes": notes,
         "timestamp": _now(),
     }
     response = jsonify(body)
@@ -87,28 +98,87 @@ def get_email_status() -> Answer:
     return {"status": "running" if is_running else "stopped", "timestamp": _now()}
 
 
-def find_problems() -> dict[str, str]:
-    """What is wrong with the database, the schema, the outbox and the inbox of payments: name to sentence."""
+def examine() -> tuple[Sentences, Sentences, Sentences]:
+    """The problems for which no request can be served, the warnings, and the notes."""
+    if not NEEDED:
+        told = "supabase/migrations is not deployed with the service, so it cannot tell what the database lacks"
+        return {"schema": told}, {}, _notes([])
     try:
         found: Readiness = rpc("readiness")
-    except Unavailable:
+    except ServiceError as error:
+        return _explain(error), _warnings(), _notes([])
+    problems = {"schema": lacking} if (lacking := tell_lacking(found["migrations"])) else {}
+    return problems, _warnings() | _backlogs(found), _notes(found["migrations"])
+
+
+def tell_lacking(applied: list[str]) -> str | None:
+    """Which migrations a database lacks, in a sentence; None when it has all. What it has beside does not matter."""
+    lacking = [name for version, name in NEEDED.items() if version not in applied]
+    if not lacking:
+        return None
+    count = f"{len(lacking)} of {len(NEEDED)}"
+    if len(lacking) == len(NEEDED):
+        return f"none of the {len(NEEDED)} migrations in supabase/migrations is applied, {lacking[0]} is the first"
+    if len(lacking) > 3:
+        return f"{count} migrations are not applied, from {lacking[0]} to {lacking[-1]}"
+    return f"{count} migrations {'is' if len(lacking) == 1 else 'are'} not applied: {', '.join(lacking)}"
+
+
+def _explain(error: ServiceError) -> Sentences:
+    """Why the database does not say how it stands."""
+    if isinstance(error, Unavailable):
         return {"database": "out of reach"}
-    except ServiceError:
-        return {"schema": "the migrations in supabase/migrations are not applied"}
-    mail, payments = found["mail"], found["payments"]
-    problems = {}
-    if found["schema_version"] != SCHEMA_VERSION:
-        problems["schema"] = f"is at {found['schema_version']}, this service needs {SCHEMA_VERSION}"
+    if isinstance(error, KeyRefused | Forbidden):
+        return {
+            "key": "the database refuses SUPABASE_SERVICE_ROLE_KEY: it is not that project's, not valid or not secret"
+        }
+    if isinstance(error, FunctionMissing):
+        return _explain_missing()
+    return {"database": "answers, but not as a project of Supabase with these migrations: the log has its words"}
+
+
+def _explain_missing() -> Sentences:
+    """The newest migration makes readiness(), the oldest already applied_migrations(); what came before has neither."""
+    try:
+        applied: list[str] = rpc("applied_migrations")
+    except FunctionMissing:
+        applied = []
+    except ServiceError as error:
+        return _explain(error)
+    stale = "the migrations are applied, but PostgREST has not seen them yet: notify pgrst, 'reload schema'"
+    return {"schema": tell_lacking(applied) or stale}
+
+
+def _warnings() -> Sentences:
+    """What settings keep from working, seen without the database."""
+    if config.stripe_secret_key and not config.stripe_webhook_secrets:
+        return {"webhooks": "STRIPE_WEBHOOK_SECRET is missing: payments are noted late, by reconciliation"}
+    return {}
+
+
+def _backlogs(found: Readiness) -> Sentences:
+    """What waits, though requests are served."""
+    mail, payments, currency = found["mail"], found["payments"], config.payment_currency
+    warnings = {}
+    if found["currency"] is None:
+        warnings["currency"] = "not set in the database: `flask check` sets it"
+    elif found["currency"] != currency:
+        warnings["currency"] = (
+            f"PAYMENT_CURRENCY is {currency}, the database's {found['currency']}: no payment is taken"
+        )
     if config.smtp_host and mail["oldest_due_seconds"] > OVERDUE:
-        problems["mail"] = f"the oldest mail is {mail['oldest_due_seconds']} seconds overdue"
+        warnings["mail"] = f"the oldest mail is {mail['oldest_due_seconds']} seconds overdue"
     if payments["oldest_seconds"] > OVERDUE:
-        problems["payments"] = f"{payments['waiting']} events wait, the oldest for {payments['oldest_seconds']} seconds"
-    return problems
+        warnings["payments"] = f"{payments['waiting']} events wait, the oldest for {payments['oldest_seconds']} seconds"
+    return warnings
 
 
-def _notes() -> dict[str, str]:
+def _notes(applied: list[str]) -> Sentences:
     """What works less than it could, because nobody asked for more."""
     notes = {}
+    newest = max(NEEDED, default="")
+    if newer := [version for version in applied if version > newest]:
+        notes["schema"] = f"newer than this code, by {', '.join(newer)}"
     if not config.smtp_host:
         notes["mail"] = "not configured (SMTP_HOST): mails wait in the outbox"
     if not config.stripe_secret_key:

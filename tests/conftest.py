@@ -63,12 +63,12 @@ def settings_for(stack: Stack) -> Callable[..., Config]:
 
 
 @pytest.fixture(scope="session")
-def app_with(settings_for: Callable[..., Config]) -> Iterator[Callable[..., Flask]]:
-    """Makes applications with other settings; keywords as for ``settings_for``."""
+def app_of() -> Iterator[Callable[[Config], Flask]]:
+    """Makes applications of settings, and ends their connections."""
     made = []
 
-    def make(**changes: str | None) -> Flask:
-        made.append(create_app(settings_for(**changes)))
+    def make(settings: Config) -> Flask:
+        made.append(create_app(settings))
         return made[-1]
 
     yield make
@@ -77,6 +77,12 @@ def app_with(settings_for: Callable[..., Config]) -> Iterator[Callable[..., Flas
         if "payment_gateway" in app.extensions:
             app.extensions["payment_gateway"].session.close()
         app.extensions["rest"].close()
+
+
+@pytest.fixture(scope="session")
+def app_with(settings_for: Callable[..., Config], app_of: Callable[[Config], Flask]) -> Callable[..., Flask]:
+    """Makes applications with other settings; keywords as for ``settings_for``."""
+    return lambda **changes: app_of(settings_for(**changes))
 
 
 @pytest.fixture(scope="session")

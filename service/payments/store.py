@@ -18,11 +18,19 @@ from service.payments.shapes import (
 )
 
 
+def set_agency_currency(currency: str, *, is_forced: bool) -> None:
+    """Let the agency's prices, bookings and reports be in a currency from now on.
+
+    Raises currency_unknown, and currency_differs while bookings are in another, unless forced: they keep theirs.
+    """
+    rpc("set_agency_currency", p_currency=currency, p_is_forced=is_forced)
+
+
 def begin_payment(booking_id: str, **params: object) -> PaymentTask:
     """The transaction by which a booking is to be paid now: the task for the gateway.
 
     Raises booking_not_found, forbidden, already_paid, booking_cancelled, amount_mismatch, amount_too_small,
-    contact_required, idempotency_key_reused.
+    contact_required, idempotency_key_reused, currency_disagrees.
     """
     return rpc("begin_payment", p_booking_id=booking_id, **{f"p_{name}": value for name, value in params.items()})
 

@@ -172,6 +172,13 @@ create table if not exists app.migrations (
 comment on table app.migrations is 'Migrations that were applied; the newest is the version of the schema.';
 grant select on app.migrations to service_role;
 
+create or replace function public.applied_migrations()
+returns text[] language sql stable set search_path = '' as $$
+  select coalesce(array_agg(version order by version), '{}') from app.migrations;
+$$;
+comment on function public.applied_migrations is
+  'The versions of the migrations that were applied, the oldest first. The first of all makes it: a database of any age answers.';
+
 -- Who acts. The service says so with every request, in the header X-Actor:
 --   {"name": what audit rows say, "id": of a member of staff, "ip", "user_agent", "request_id"}, each optional.
 -- Supabase hands headers of anybody on, so only roles whose tokens the service alone makes are believed.

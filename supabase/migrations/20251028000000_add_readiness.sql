@@ -7,11 +7,11 @@
 create or replace function public.readiness()
 returns jsonb language sql stable set search_path = '' as $$
   select jsonb_build_object(
-    'schema_version', (select max(version) from app.migrations), 'currency', (select currency from app.agency), 'mail', public.email_queue_status(),
-    'payments', app.payment_backlog()
+    'migrations', public.applied_migrations(), 'currency', (select currency from app.agency),
+    'mail', public.email_queue_status(), 'payments', app.payment_backlog()
   );
 $$;
-comment on function public.readiness is 'The newest migration and how the outbox and the inbox of payments stand.';
+comment on function public.readiness is 'The applied migrations, the agency''s currency, and how the outbox and the inbox of payments stand.';
 
 insert into app.migrations (version) values ('20251028000000') on conflict do nothing;
 notify pgrst, 'reload schema';

@@ -23,7 +23,7 @@ begin
     public.scheduled_jobs, public.rate_limits;
   -- With the schema go the triggers and policies that use its functions, and the checks.
   drop schema app cascade;
-  drop function public.check_sentence, public.get_booking_summary, public.read_settings, public.save_settings,
+  drop function public.applied_migrations, public.check_sentence, public.get_booking_summary, public.read_settings, public.save_settings,
     public.set_logo, public.claim_email, public.finish_email,
     public.pause_email_queue, public.resume_email_queue, public.list_unsent_links, public.retry_dead_emails,
     public.purge_emails, public.claim_scheduled_job, public.email_queue_status;

@@ -6,3 +6,10 @@ create table if not exists app.migrations (
 );
 comment on table app.migrations is 'Migrations that were applied; the newest is the version of the schema.';
 grant select on app.migrations to service_role;
+
+create or replace function public.applied_migrations()
+returns text[] language sql stable set search_path = '' as $$
+  select coalesce(array_agg(version order by version), '{}') from app.migrations;
+$$;
+comment on function public.applied_migrations is
+  'The versions of the migrations that were applied, the oldest first. The first of all makes it: a database of any age answers.';
