@@ -108,7 +108,7 @@ where not exists (select from public.blog_posts b where b.title = seed.title);
 
 insert into public.site_settings (key, value)
 values
-  ('general_settings', '{"siteName": "JKLG Travel", "contactEmail": "hello@jklg.example", "currency": "USD"}'),
+  ('general_settings', '{"siteName": "JKLG Travel", "contactEmail": "hello@jklg.example"}'),
   ('social_links', '{"instagram": "https://instagram.example/jklg"}'),
   ('hero_slides', '[{"title": "Walk among giants", "image": "https://images.example/annapurna.jpg"}]'),
   ('display_settings', '{"featuredPackages": 3}')

@@ -49,7 +49,7 @@ def run() -> int:
     """Start everything, say what runs where, and stay until Ctrl-C."""
     ended = ending()
     try:
-        stack = Stack(DIRECTORY, chosen_ports())
+        stack = Stack(DIRECTORY, chosen_ports(), currency=os.environ.get("PAYMENT_CURRENCY") or "usd")
         stack.start(seed=True)
     except StackError as error:
         print(error, file=sys.stderr)
@@ -86,6 +86,7 @@ def _make_site(stack: Stack) -> Path:
     shutil.copytree(Path(__file__).parent / "site", site, dirs_exist_ok=True)
     key = stack.secrets["stripe_publishable_key"]
     config = {"mailbox": stack.url("mailbox"), "stripe": stack.url("stripe"), "stripeKey": key}
+    config["currency"] = stack.currency
     (site / "config.js").write_text(f"const config = {json.dumps(config)};")
     return site
 

@@ -5,6 +5,8 @@ import secrets
 import sys
 from pathlib import Path
 
+import psycopg
+
 import devstack.stack
 from devstack.stack import HOST, Part, Ports, StackError
 from tools.project import MIGRATIONS, PROJECT, SEED
@@ -15,9 +17,14 @@ PORTS: Ports = {"service": ("PORT", 3000), **devstack.stack.PORTS}
 
 
 class Stack(devstack.stack.Stack):
-    """The stack of this project; ``start`` starts what the service needs, ``serve`` the service itself."""
+    """The stack of this project; ``start`` starts what the service needs, ``serve`` the service itself.
 
-    def __init__(self, directory: Path, ports: dict[str, int], *, default_privileges: bool = True) -> None:
+    ``currency`` is the agency's, PAYMENT_CURRENCY of the service.
+    """
+
+    def __init__(
+        self, directory: Path, ports: dict[str, int], *, currency: str = "usd", default_privileges: bool = True
+    ) -> None:
         super().__init__(
             directory,
             ports,
@@ -26,8 +33,20 @@ class Stack(devstack.stack.Stack):
             seed=SEED,
             webhook_url=f"http://{HOST}:{ports['service']}/api/payments/process-webhook",
             previews="service.mail.render",
+            currencies="select code, exponent, minimum, step from app.currencies order by code",
             default_privileges=default_privileges,
         )
+        self.currency = currency.lower()
+
+    def migrate(self) -> None:
+        """As a release does: the migrations, then the agency's currency, in which the seed's bookings are."""
+        super().migrate()
+        with psycopg.connect(self.postgres.uri(), autocommit=True) as connection:
+            try:
+                connection.execute("select public.set_agency_currency(%s)", [self.currency])
+            except psycopg.Error as error:
+                told = f"PAYMENT_CURRENCY={self.currency}: {error.diag.message_primary}"
+                raise StackError(told + " `make reset` forgets them." * (error.sqlstate == "PT409")) from error
 
     def serve(self) -> None:
         """Start the service under gunicorn and the worker, and wait until the service answers."""
@@ -46,6 +65,7 @@ class Stack(devstack.stack.Stack):
             "FRONTEND_URL": os.environ.get("FRONTEND_URL", self.url("service")),
             "SMTP_FROM_EMAIL": "noreply@jklg.example",
             "BOOKING_MAIL_HOLD": os.environ.get("BOOKING_MAIL_HOLD", "5"),
+            "PAYMENT_CURRENCY": self.currency,
         }
 
     def parts(self) -> dict[str, Part]:

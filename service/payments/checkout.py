@@ -11,6 +11,7 @@ import re
 from flask import request
 
 from service.api import Answer
+from service.config import config
 from service.errors import BadInput, Conflict
 from service.guards import customer_optional
 from service.limits import limit
@@ -63,6 +64,7 @@ def _start(
             currency=data.get("currency"),
             email=email,
             name=name,
+            agency_currency=config.payment_currency,
             **_idempotency(data),
         )
         for payment_id in task["cancel"]:

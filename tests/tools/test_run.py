@@ -1,5 +1,6 @@
 """`make run` as its users meet it."""
 
+import json
 import os
 import re
 import signal
@@ -72,6 +73,26 @@ def test_it_runs_stops_and_keeps_its_data(start, environment: dict[str, str]):
     assert '"email_taken"' in again
     assert httpx.get(f"http://127.0.0.1:{environment['PORT']}/api/ready").json()["status"] == "ready"
     stop(process)
+
+
+def test_it_runs_in_the_currency_that_it_is_told(start, environment: dict[str, str]):
+    environment["PAYMENT_CURRENCY"] = "inr"
+    process, printed = start()
+    site = f"http://127.0.0.1:{environment['PORT']}"
+    curl = re.findall(r"^  curl .*?(?=^  curl)", printed, re.M | re.S)[0]
+    booking = json.loads(subprocess.run(curl, shell=True, capture_output=True, text=True, check=True).stdout)["booking"]
+    intent = httpx.post(f"{site}/api/payments/create-payment-intent", json={"bookingId": booking["id"]})
+    assert intent.json()["currency"] == "inr"
+    assert httpx.get(f"{site}/api/ready").json()["warnings"] == {}
+    assert '"currency": "inr"' in httpx.get(f"{site}/config.js").text
+    stop(process)
+    command = [sys.executable, "-m", "tools.run"]
+    changed = {**environment, "PAYMENT_CURRENCY": "usd"}
+    ran = subprocess.run(command, cwd=PROJECT, env=changed, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (
+        1,
+        "PAYMENT_CURRENCY=usd: The database has 3 bookings in another currency than USD. `make reset` forgets them.\n",
+    )
 
 
 def test_a_port_in_use_is_one_sentence(environment: dict[str, str]):

@@ -67,7 +67,8 @@ class Stack:
     currencies   what the local Stripe takes, see devstack.stripe: a JSON file, or a query that gives its rows
     default_privileges  whether what is new in public is granted to everybody, see devstack.postgres
 
-    A project with processes of its own extends ``parts`` and calls ``start_part`` for each.
+    A project with processes of its own extends ``parts`` and calls ``start_part`` for each; one whose database needs
+    more than migrations before the seed extends ``migrate``.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class Stack:
         try:
             self.postgres.start()
             is_fresh = not self.postgres.versions()
-            self.postgres.migrate()
+            self.migrate()
             if seed and is_fresh and self.seed:
                 self.postgres.execute(self.seed.read_text())
             parts = ("api", "stripe", "mailbox")
@@ -139,6 +140,14 @@ class Stack:
         except BaseException:
             self.stop()
             raise
+
+    def migrate(self) -> None:
+        """Bring the started database up to date; a project may add what has to be there before its seed."""
+        self.postgres.migrate()
+        if isinstance(self.currencies, str):
+            with psycopg.connect(self.postgres.uri(), row_factory=dict_row) as connection:
+                rows = connection.execute(self.currencies.encode()).fetchall()
+            self._currencies().write_text(json.dumps(rows, default=int))
 
     def start_part(self, name: str) -> None:
         """Start one part by its name."""
@@ -243,14 +252,8 @@ class Stack:
         return found
 
     def _currencies(self) -> Path:
-        """The file of currencies; a query's rows are put into one."""
-        if not isinstance(self.currencies, str):
-            assert self.currencies
-            return self.currencies
-        path = self.directory / "currencies.json"
-        with psycopg.connect(self.postgres.uri(), row_factory=dict_row) as connection:
-            path.write_text(json.dumps(connection.execute(self.currencies.encode()).fetchall(), default=int))
-        return path
+        """The file of currencies; ``migrate`` puts a query's rows into one."""
+        return self.currencies if isinstance(self.currencies, Path) else self.directory / "currencies.json"
 
 
 def chosen_ports(ports: Ports = PORTS) -> dict[str, int]:

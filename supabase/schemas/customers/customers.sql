@@ -114,7 +114,7 @@ create unique index if not exists customer_addresses_default_idx
 create table if not exists public.customer_preferences (
   customer_id uuid primary key references public.customers (id) on delete cascade,
   language text not null default 'en',
-  currency text not null default 'usd',
+  currency text not null default app.booking_currency(null),
   timezone text not null default 'UTC',
   newsletter boolean not null default false,
   sms boolean not null default false,
@@ -123,7 +123,7 @@ create table if not exists public.customer_preferences (
 );
 comment on table public.customer_preferences is 'What a customer chose; without a row the defaults hold.';
 comment on column public.customer_preferences.language is 'BCP 47.';
-comment on column public.customer_preferences.currency is 'ISO 4217, lower case.';
+comment on column public.customer_preferences.currency is 'ISO 4217, lower case; the agency''s until another is chosen.';
 
 create or replace trigger tg_customers__set_updated_at before update on public.customers
   for each row execute function app.tg_set_updated_at();

@@ -116,8 +116,8 @@ comment on function app.open_payment is
 create or replace function app.check_agency_currency(p_currency text)
 returns void language plpgsql volatile set search_path = '' as $$
 begin
-  insert into app.agency (currency) select p_currency where p_currency is not null on conflict do nothing;
-  if p_currency <> (select currency from app.agency) then
+  insert into app.agency (currency) select code from app.currencies where code = p_currency on conflict do nothing;
+  if p_currency <> coalesce((select currency from app.agency), '') then
     raise sqlstate 'PT503' using message = 'Online payment is paused. Please contact us.', hint = 'currency_disagrees',
       detail = '{"retry_after": 3600}';
   end if;

@@ -66,7 +66,7 @@ const pages = {
       const card = put("article", "");
       put("b", row.title, {}, card);
       put("p", row.description, {}, card);
-      put("p", `${row.duration} days · ${row.destinations.join(", ")} · ${money(row.price, "usd")} a guest`, {}, card);
+      put("p", `${row.duration} days · ${row.destinations.join(", ")} · ${money(row.price, config.currency)} a guest`, {}, card);
       put("a", "Book", { className: "button", href: `/book?package=${row.id}` }, card);
     }
   },
