@@ -112,9 +112,7 @@ def test_a_booking_shows_no_personal_data(api: Client, db: psycopg.Connection):
     assert "Secret" not in api.last.text and "@" not in api.last.text
 
 
-@pytest.mark.parametrize(
-    "path", ["abc", "77777", "0", "-1", "%20", "00000000-0000-4000-8000-000000000000", "9" * 30]
-)
+@pytest.mark.parametrize("path", ["abc", "77777", "0", "-1", "%20", "00000000-0000-4000-8000-000000000000", "9" * 30])
 def test_a_booking_that_is_not_there(path: str, api: Client):
     assert api.get(f"/api/bookings/{path}", expect=404) == {"error": "Booking not found", "code": "booking_not_found"}
 

@@ -119,9 +119,9 @@ def test_a_booking_of_every_door_is_paid_in_the_agency_s_currency(api: Client, d
     staff = make_staff(api, db)
     refund = staff.api.post("/api/payments/refund", {"bookingId": booking_id, "reason": "storm", "amount": 5000})
     assert (refund["success"], hook.stripe.get(refund["refundId"])["currency"]) == (True, "inr")
-    _check_letters(letters(customer.email))
     mails = "select distinct data ->> 'currency' from email_outbox where booking_id::text = %s or recipient = %s"
     assert set(db.execute(mails, [booking_id, customer.email])) - {(None,)} == {("inr",)}
+    _check_letters(letters(customer.email))
 
 
 def _check_totals(customer: Customer, amount: int) -> None:

@@ -55,9 +55,7 @@ def test_nobody_else_sees_a_bookings_payment(api, customer, db, book):
         assert customer.api.get(f"/api/payments/booking/{booking_id}", expect=403)["code"] == "forbidden"
 
 
-@pytest.mark.parametrize(
-    "booking_id", ["77777", "nothing", "%00", "6f1c4c0e-0000-4000-8000-000000000000", "9" * 30]
-)
+@pytest.mark.parametrize("booking_id", ["77777", "nothing", "%00", "6f1c4c0e-0000-4000-8000-000000000000", "9" * 30])
 def test_a_booking_that_is_not_there_is_404(guide, booking_id):
     guide.get(f"/api/payments/booking/{booking_id}", expect=404)
 
