@@ -16,6 +16,7 @@ DEFINERS = {
     "app.tg_bookings__queue_mail",
     "app.tg_bookings__set_currency",
     "app.tg_email_history__queue",
+    "app.tg_update_customer_stats",
     "app.tg_admin_users__keep_an_admin",
     "app.tg_admin_users__record",
     "app.tg_limit_visitor",

@@ -31,8 +31,9 @@ comment on function public.update_customer_stats(uuid) is
   'Count total_bookings (without cancelled ones), total_spent (payments less refunds, in the agency''s currency) and '
   'loyalty_points anew.';
 
+-- Definer: staff changes a booking's status, and neither counts nor sees customers.
 create or replace function app.tg_update_customer_stats()
-returns trigger language plpgsql volatile set search_path = '' as $$
+returns trigger language plpgsql volatile security definer set search_path = '' as $$
 begin
   if tg_op <> 'INSERT' and old.customer_id is not null then
     perform public.update_customer_stats(old.customer_id);
