@@ -1,10 +1,13 @@
 .DEFAULT_GOAL := help
 VENV ?= .venv
 PYTHON := $(abspath $(VENV))/bin/python
+DEPTRY := $(abspath $(VENV))/bin/deptry
 SCRATCH := $(CURDIR)/.devstack/tmp
+COMPILE := uv pip compile --no-config --quiet --universal --python-version $(shell cat .python-version) \
+	--generate-hashes --custom-compile-command 'make lock'
 READY := $(VENV)/.ready-$(shell cat requirements.txt requirements-dev.txt devstack/pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: help run reset demo bench test test-real proof lint format pictures openapi migration release
+.PHONY: help run reset demo bench test test-real proof lint format lock pictures openapi errors migration release
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -12,7 +15,7 @@ help: ## Show what can be made
 $(READY): requirements.txt requirements-dev.txt devstack/pyproject.toml
 	@test -x $(PYTHON) || python3 -m venv $(VENV)
 	@echo "Installing the pinned requirements…"
-	@$(PYTHON) -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(PYTHON) -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps --editable devstack
 	@rm -f $(VENV)/.ready-* && touch $@
 
@@ -43,12 +46,18 @@ test-real: $(READY) ## Run the tests over a real PostgREST: POSTGREST_BIN, or on
 proof: $(READY) ## Prove the big promises: crashes, races and histories by the thousand (long)
 	@mkdir -p $(SCRATCH) && TMPDIR=$(SCRATCH) $(PYTHON) -m pytest -s -m proof tests/proof
 
-lint: $(READY) ## Check the style and the types
+lint: $(READY) ## Check the style, the types, and that every requirement is named and used
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m ruff format --quiet --check .
+	@said=$$( ( $(DEPTRY) . && $(DEPTRY) . --requirements-files requirements.in --extend-exclude 'tests|tools' && \
+	cd devstack && $(DEPTRY) src ) 2>&1 ) || { echo "$$said"; exit 1; }
 	@cd devstack && $(PYTHON) -m mypy && cd .. && $(PYTHON) -m mypy --config-file devstack/pyproject.toml --follow-imports silent tools
 	@$(PYTHON) -m mypy --no-error-summary --strict service
 	@$(PYTHON) -m mypy --no-error-summary tests --exclude tests/proof/
+
+lock: $(READY) ## Compile requirements*.in to what is installed, with hashes (ARGS=--upgrade for newer releases)
+	@$(VENV)/bin/$(COMPILE) $(ARGS) requirements.in -o requirements.txt
+	@$(VENV)/bin/$(COMPILE) $(ARGS) -c requirements.txt requirements-dev.in devstack/pyproject.toml --extra test -o requirements-dev.txt
 
 pictures: $(READY) ## Take the pictures in docs/mail with chromium
 	@$(PYTHON) -m tests.browser.mail_pictures
