@@ -66,6 +66,9 @@ format: $(READY) ## Put the code in the house style
 	@$(PYTHON) -m ruff check --quiet --fix .
 	@$(PYTHON) -m ruff format --quiet .
 
+errors: $(READY) ## Write docs/errors.md anew from the code and the SQL
+	@$(PYTHON) -m tools.errors
+
 openapi: $(READY) ## Write openapi.json anew from the code
 	@$(PYTHON) -m tools.openapi
 

@@ -42,7 +42,9 @@ class WrongPassword(Unauthorized):
 
 
 class TokenInvalid(Unauthorized):
-    code, message = "token_invalid", "Invalid or expired token"
+    """The token of a session is not one of ours, or too old."""
+
+    code, message = "session_invalid", "Invalid or expired token"
 
 
 _dummies: dict[int, bytes] = {}

@@ -18,10 +18,10 @@ SENTENCES = {
     406: ("not_acceptable", "This address cannot answer in the form asked for."),
     408: ("request_timeout", "The request took too long to arrive."),
     413: ("too_large", "The request is too large."),
-    414: ("too_large", "The address is too long."),
+    414: ("uri_too_long", "The address is too long."),
     415: ("unsupported_media_type", "Send the body as JSON (Content-Type: application/json)."),
     429: ("too_many_requests", "Too many requests. Please try again later."),
-    431: ("too_large", "The request's headers are too large."),
+    431: ("headers_too_large", "The request's headers are too large."),
 }
 UNEXPECTED = ("internal_error", "Something went wrong. Please try again later.")
 

@@ -23,7 +23,7 @@ def test_a_token_of_nobody_is_no_token(api: Client, header: str):
 @pytest.mark.parametrize("header", ["Bearer x", "Bearer a.b.c", "Basic YTpi", "Token x"])
 def test_a_token_that_is_none_is_refused(api: Client, header: str):
     body = api.get(ME, headers={"Authorization": header}, expect=401)
-    assert body["code"] == "token_invalid"
+    assert body["code"] == "session_invalid"
 
 
 def test_public_calls_ignore_whatever_token_comes_along(customer: Customer):

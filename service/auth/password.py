@@ -22,7 +22,7 @@ def change_password(passwords: dict[str, str]) -> Answer:
     """
     staff = current_staff()
     if passwords["email"].lower() != staff["email"].lower():
-        raise Forbidden("You can only change your own password.", code="other_account")
+        raise Forbidden("You can only change your own password.")
     found = store.begin_login(staff["email"])
     if not check_password(passwords["current_password"], found["password_hash"]):
         raise WrongPassword

@@ -34,7 +34,7 @@ def test_a_wrong_current_password_changes_nothing(staff):
 def test_only_the_own_account(staff, api):
     guide, other = staff("Guide"), staff("Guide")
     given = {"email": other.email, "currentPassword": STAFF_PASSWORD, "newPassword": NEW}
-    assert guide.api.post("/api/auth/change-password", given, expect=403)["code"] == "other_account"
+    assert guide.api.post("/api/auth/change-password", given, expect=403)["code"] == "forbidden"
     api.post("/api/auth/change-password", given, expect=401)
 
 

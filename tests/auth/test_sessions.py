@@ -93,7 +93,7 @@ def test_verify_names_the_person(staff, customer, api: Client):
     assert body["valid"] is True
     assert (body["user"]["email"], body["user"]["role"]) == (guide.email, "Guide")
     assert customer.api.post("/api/auth/verify")["user"]["role"] == "customer"
-    assert api.post("/api/auth/verify", expect=401)["code"] == "token_invalid"
+    assert api.post("/api/auth/verify", expect=401)["code"] == "session_invalid"
     for bearer in ("null", "undefined", "x.y.z"):
         api.post("/api/auth/verify", headers={"Authorization": f"Bearer {bearer}"}, expect=401)
 
@@ -133,8 +133,8 @@ def test_an_expired_session_is_none(staff, db: psycopg.Connection):
 
 def test_tokens_of_customers_and_staff_are_never_taken_for_each_other(staff, customer, app):
     guide = staff("Guide")
-    assert customer.api.get("/api/bookings", expect=401)["code"] == "token_invalid"
-    assert guide.api.get("/api/customers/me", expect=401)["code"] == "token_invalid"
+    assert customer.api.get("/api/bookings", expect=401)["code"] == "session_invalid"
+    assert guide.api.get("/api/customers/me", expect=401)["code"] == "session_invalid"
 
 
 def test_a_token_of_another_session_or_person_is_refused(staff, app):

@@ -48,7 +48,7 @@ def test_anonymous_staff_and_strangers_are_refused(api, db, customer, staff, met
     for header in (None, "Bearer", "Bearer null", "Bearer undefined", "Bearer "):
         answer = api.call(method, address, expect=401, headers={"Authorization": header} if header else {})
         assert answer == {"error": "Please sign in.", "code": "token_missing"}
-    assert staff().api.call(method, address, expect=401)["code"] == "token_invalid"
+    assert staff().api.call(method, address, expect=401)["code"] == "session_invalid"
     if "{id}" in path:
         answer = make_customer(api, db).api.call(method, address, expect=403)
         assert answer == {"error": "You can only access your own account.", "code": "forbidden"}
@@ -95,7 +95,7 @@ def test_forged_tokens_are_refused(app, api, customer):
     customer.api.get("/api/customers/me")
     for name, token in forgeries(app, customer).items():
         answer = api.signed_in(token).get("/api/customers/me", expect=401)
-        assert answer["code"] in ("token_invalid", "session_ended"), name
+        assert answer["code"] in ("session_invalid", "session_ended"), name
 
 
 def test_an_ended_account_is_refused_at_once(customer, db):
