@@ -385,7 +385,6 @@ end $$;
 comment on function app.tg_set_updated_at is 'Keeps updated_at current; for "before update" triggers.';
 
 -- Audit tables tell what happened: nobody may change that afterwards, the service and the owner included.
--- Audit tables tell what happened: nobody may change that afterwards, the service and the owner included.
 create or replace function app.tg_append_only()
 returns trigger language plpgsql set search_path = '' as $$
 begin
@@ -1022,9 +1021,8 @@ end $$;
 comment on function app.record_staff_event is 'Write one audit row within the caller''s transaction.';
 
 -- A site without an Admin could not be given one again. Two Admins who remove each other at once wait for each other at
--- the lock, and the second one sees what the first one did. Definer: as role staff one sees other accounts only by policy.
--- A site without an Admin could not be given one again. Two Admins who remove each other at once wait for each other at
 -- the lock, and the second one sees what the first one did.
+-- Definer: role staff sees other accounts by policy alone.
 create or replace function app.tg_admin_users__keep_an_admin()
 returns trigger language plpgsql security definer set search_path = '' as $$
 begin
@@ -1349,7 +1347,7 @@ returns text language sql stable set search_path = '' as $$
   from (select nullif(current_setting('request.headers', true), '')::jsonb as headers) request;
 $$;
 comment on function app.visitor_address is
-  'IP address of the visitor of this request: as the service vouches for in its token, else as the last proxy saw it.';
+  'IP address of the visitor of this request: as the service says in its token, else as the last proxy saw it.';
 
 -- Definer: visitors do not see the table of rate limits.
 create or replace function app.tg_limit_visitor()
@@ -2063,6 +2061,7 @@ grant select (
 ) on public.bookings to customer;
 call app.grant_sequence('public.bookings', 'service_role', 'staff', 'anon');
 
+-- Definer: visitors do not read what the agency has set.
 create or replace function app.tg_bookings__set_currency()
 returns trigger language plpgsql security definer set search_path = '' as $$
 begin
@@ -2070,7 +2069,6 @@ begin
   return new;
 end $$;
 comment on function app.tg_bookings__set_currency is 'A new booking is in the agency''s currency, whichever door it came by; null until that is set.';
--- Definer: visitors do not read what the agency has set.
 create or replace trigger tg_bookings__set_currency before insert on public.bookings
   for each row execute function app.tg_bookings__set_currency();
 

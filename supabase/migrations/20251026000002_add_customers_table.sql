@@ -41,7 +41,7 @@ comment on column public.customers.password_hash is 'bcrypt ($2a$, $2b$). Read b
 comment on column public.customers.status is
   'pending: address not proven · active · inactive and suspended: may not sign in, by staff or after deletion.';
 comment on column public.customers.verified_at is
-  'When the address was proven by a mailed link, or vouched for by staff.';
+  'When the address was proven by a mailed link, or verified by hand by staff.';
 comment on column public.customers.password_changed_at is 'Reset mails older than this have lost their purpose.';
 comment on column public.customers.total_spent is 'Currency units really paid: completed payments less refunds.';
 create unique index if not exists customers_email_lower_idx on public.customers (lower(email)) where deleted_at is null;
@@ -245,7 +245,7 @@ create or replace trigger tg_transactions__update_customer_stats
 -- Whose a booking is: the verified customer's whose address it carries, from the moment it is made or its address changes,
 -- by whatever door; else the customer's who was signed in while making it.
 
--- The service vouches for a visitor who is signed in, in the token that it makes for one request of /rest/v1.
+-- Of a visitor who is signed in the service names the session, in the token that it makes for requests of /rest/v1.
 create or replace function app.visiting_customer()
 returns uuid language plpgsql stable set search_path = '' as $$
 declare
@@ -287,6 +287,7 @@ create or replace trigger tg_bookings__find_customer after insert on public.book
 create or replace trigger tg_bookings__find_customer_anew after update of email on public.bookings
   for each row when (lower(old.email) is distinct from lower(new.email)) execute function app.tg_bookings__find_customer();
 
+-- Definer: visitors and staff do not write transactions.
 create or replace function app.tg_bookings__hand_over_payments()
 returns trigger language plpgsql security definer set search_path = '' as $$
 begin
@@ -295,7 +296,6 @@ begin
   return null;
 end $$;
 comment on function app.tg_bookings__hand_over_payments is 'The payments of a booking belong to whom the booking belongs to.';
--- Definer: as for the owner.
 create or replace trigger tg_bookings__hand_over_payments after update of customer_id on public.bookings
   for each row when (old.customer_id is distinct from new.customer_id)
   execute function app.tg_bookings__hand_over_payments();
@@ -400,6 +400,7 @@ create or replace trigger tg_bookings__queue_mail_changed after update of status
 
 -- The site's staff pages ask for a mail by writing a row. The words of its subject tell the occasion; the address and the
 -- text are ours. What the change of status has just told is not told again; a mail that failed is tried anew.
+-- Definer: staff do not see the outbox.
 create or replace function app.tg_email_history__queue()
 returns trigger language plpgsql security definer set search_path = '' as $$
 declare

@@ -55,7 +55,6 @@ end $$;
 comment on function public.note_wrong_password is 'Leave an audit row: a signed-in person did not know the password.';
 
 -- Takes the columns, not the row: role customer may not read a whole row.
--- Takes the columns, not the row: role customer may not read a whole row.
 create or replace function app.customer_json(p_customer_id uuid)
 returns jsonb language sql stable set search_path = '' as $$
   select jsonb_build_object(

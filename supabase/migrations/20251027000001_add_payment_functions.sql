@@ -33,7 +33,6 @@ call app.close_table('public.payment_idempotency_keys');
 grant select, insert, update, delete on public.payment_idempotency_keys to service_role;
 
 -- Nothing of the booking may be paid any more by what is open: the gateway is asked to cancel it.
--- Nothing of the booking may be paid any more by what is open: the gateway is asked to cancel it.
 create or replace function app.supersede_payments(p_booking_id public.booking_key, p_but uuid default null)
 returns void language plpgsql volatile set search_path = '' as $$
 begin

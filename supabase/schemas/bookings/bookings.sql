@@ -95,6 +95,7 @@ grant select (
 ) on public.bookings to customer;
 call app.grant_sequence('public.bookings', 'service_role', 'staff', 'anon');
 
+-- Definer: visitors do not read what the agency has set.
 create or replace function app.tg_bookings__set_currency()
 returns trigger language plpgsql security definer set search_path = '' as $$
 begin
@@ -102,7 +103,6 @@ begin
   return new;
 end $$;
 comment on function app.tg_bookings__set_currency is 'A new booking is in the agency''s currency, whichever door it came by; null until that is set.';
--- Definer: visitors do not read what the agency has set.
 create or replace trigger tg_bookings__set_currency before insert on public.bookings
   for each row execute function app.tg_bookings__set_currency();
 

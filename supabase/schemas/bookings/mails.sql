@@ -70,6 +70,7 @@ create or replace trigger tg_bookings__queue_mail_changed after update of status
 
 -- The site's staff pages ask for a mail by writing a row. The words of its subject tell the occasion; the address and the
 -- text are ours. What the change of status has just told is not told again; a mail that failed is tried anew.
+-- Definer: staff do not see the outbox.
 create or replace function app.tg_email_history__queue()
 returns trigger language plpgsql security definer set search_path = '' as $$
 declare

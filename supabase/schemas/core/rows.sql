@@ -9,7 +9,6 @@ end $$;
 comment on function app.tg_set_updated_at is 'Keeps updated_at current; for "before update" triggers.';
 
 -- Audit tables tell what happened: nobody may change that afterwards, the service and the owner included.
--- Audit tables tell what happened: nobody may change that afterwards, the service and the owner included.
 create or replace function app.tg_append_only()
 returns trigger language plpgsql set search_path = '' as $$
 begin

@@ -36,7 +36,7 @@ comment on column public.customers.password_hash is 'bcrypt ($2a$, $2b$). Read b
 comment on column public.customers.status is
   'pending: address not proven · active · inactive and suspended: may not sign in, by staff or after deletion.';
 comment on column public.customers.verified_at is
-  'When the address was proven by a mailed link, or vouched for by staff.';
+  'When the address was proven by a mailed link, or verified by hand by staff.';
 comment on column public.customers.password_changed_at is 'Reset mails older than this have lost their purpose.';
 comment on column public.customers.total_spent is 'Currency units really paid: completed payments less refunds.';
 create unique index if not exists customers_email_lower_idx on public.customers (lower(email)) where deleted_at is null;

@@ -1,7 +1,7 @@
 -- Whose a booking is: the verified customer's whose address it carries, from the moment it is made or its address changes,
 -- by whatever door; else the customer's who was signed in while making it.
 
--- The service vouches for a visitor who is signed in, in the token that it makes for one request of /rest/v1.
+-- Of a visitor who is signed in the service names the session, in the token that it makes for requests of /rest/v1.
 create or replace function app.visiting_customer()
 returns uuid language plpgsql stable set search_path = '' as $$
 declare
@@ -43,6 +43,7 @@ create or replace trigger tg_bookings__find_customer after insert on public.book
 create or replace trigger tg_bookings__find_customer_anew after update of email on public.bookings
   for each row when (lower(old.email) is distinct from lower(new.email)) execute function app.tg_bookings__find_customer();
 
+-- Definer: visitors and staff do not write transactions.
 create or replace function app.tg_bookings__hand_over_payments()
 returns trigger language plpgsql security definer set search_path = '' as $$
 begin
@@ -51,7 +52,6 @@ begin
   return null;
 end $$;
 comment on function app.tg_bookings__hand_over_payments is 'The payments of a booking belong to whom the booking belongs to.';
--- Definer: as for the owner.
 create or replace trigger tg_bookings__hand_over_payments after update of customer_id on public.bookings
   for each row when (old.customer_id is distinct from new.customer_id)
   execute function app.tg_bookings__hand_over_payments();

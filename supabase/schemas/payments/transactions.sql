@@ -144,8 +144,6 @@ create or replace trigger tg_transactions__audit after insert or update on publi
 
 -- The lock is a statement of its own, before the rows are read: of two transactions of one booking that change at once,
 -- the later sees the other's outcome.
--- The lock is a statement of its own, before the rows are read: of two transactions of one booking that change at once,
--- the later sees the other's outcome.
 create or replace function app.tg_transactions__sync_booking()
 returns trigger language plpgsql volatile set search_path = '' as $$
 declare

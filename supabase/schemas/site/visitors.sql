@@ -13,7 +13,7 @@ returns text language sql stable set search_path = '' as $$
   from (select nullif(current_setting('request.headers', true), '')::jsonb as headers) request;
 $$;
 comment on function app.visitor_address is
-  'IP address of the visitor of this request: as the service vouches for in its token, else as the last proxy saw it.';
+  'IP address of the visitor of this request: as the service says in its token, else as the last proxy saw it.';
 
 -- Definer: visitors do not see the table of rate limits.
 create or replace function app.tg_limit_visitor()

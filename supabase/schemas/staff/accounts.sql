@@ -106,9 +106,8 @@ end $$;
 comment on function app.record_staff_event is 'Write one audit row within the caller''s transaction.';
 
 -- A site without an Admin could not be given one again. Two Admins who remove each other at once wait for each other at
--- the lock, and the second one sees what the first one did. Definer: as role staff one sees other accounts only by policy.
--- A site without an Admin could not be given one again. Two Admins who remove each other at once wait for each other at
 -- the lock, and the second one sees what the first one did.
+-- Definer: role staff sees other accounts by policy alone.
 create or replace function app.tg_admin_users__keep_an_admin()
 returns trigger language plpgsql security definer set search_path = '' as $$
 begin
