@@ -67,6 +67,7 @@ call app.bound_line('public.bookings', 'assigned_to', 0, 200);
 call app.bound_text('public.bookings', 'notes', 5000);
 call app.bound_number('public.bookings', 'number_of_guests', 1, 50);
 call app.bound_text('public.bookings', 'special_requests', 5000);
+call app.add_check('public.bookings', 'currency', $$currency = '' or currency ~ '^[A-Za-z]{3}$'$$, 'Must look like usd.');
 call app.fill_text('public.bookings', 'currency', 'payment_id', 'payment_method', 'invoice_id', 'invoice_url');
 
 call app.close_table('public.bookings');

@@ -21,6 +21,16 @@ comment on table public.email_history is 'Mails that staff''s pages asked for. W
 comment on column public.email_history.outbox_id is 'The mail of ours that it asked for; no foreign key, old mails are purged.';
 create index if not exists email_history_outbox_id_idx on public.email_history (outbox_id);
 
+call app.bound_line('public.email_history', 'recipient_email', 0, 300);
+call app.bound_line('public.email_history', 'recipient_name', 0, 300);
+call app.bound_line('public.email_history', 'subject', 0, 500);
+call app.bound_text('public.email_history', 'body', 200000);
+call app.bound_line('public.email_history', 'email_type', 0, 100);
+call app.bound_line('public.email_history', 'related_to', 0, 100);
+-- The id of a booking: a number on some projects.
+call app.add_check('public.email_history', 'related_id', 'length(related_id::text) <= 100', 'Must have at most 100 characters.');
+call app.bound_choice('public.email_history', 'status', 'pending', 'processing', 'sent', 'failed');
+
 create or replace function app.history_status(p_state text)
 returns text language sql immutable set search_path = '' as $$
   select case p_state when 'queued' then 'pending' when 'sending' then 'pending' when 'sent' then 'sent' else 'failed' end;

@@ -314,6 +314,7 @@ comment on function app.tg_blog_posts__publish is 'Keeps published and status in
 create or replace trigger tg_blog_posts__publish before insert or update on public.blog_posts
   for each row execute function app.tg_blog_posts__publish();
 update public.blog_posts set status = status where published is null or coalesce(image, '') = '';
+call app.bound_number('public.blog_posts', 'views', 0, 2147483647);
 call app.fill_text('public.blog_posts');
 
 call app.close_table('public.blog_posts');

@@ -1,0 +1,83 @@
+"""What a column may hold is bounded at its table, so that it holds behind every door, and each bound is a sentence."""
+
+import re
+
+import psycopg
+
+from tests.client import Client
+from tests.factories import Staff, make_booking
+from tests.site.callers import cookie
+from tests.site.test_proxy_rights import MAY, make_row
+
+UNBOUNDED = """
+    select distinct c.relname || '.' || a.attname
+    from pg_class c
+    join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    join pg_type t on t.oid = a.atttypid
+    join unnest(array['anon', 'staff']) r on has_column_privilege(r, c.oid, a.attnum, 'insert')
+      or has_column_privilege(r, c.oid, a.attnum, 'update')
+    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and a.attname <> 'id'
+      and (t.typcategory in ('S', 'N', 'A') or t.typname = 'jsonb')
+      and not exists (
+        select from pg_constraint k where k.conrelid = c.oid and k.contype in ('c', 'f') and k.conkey = array[a.attnum]
+      )
+      and not exists (
+        select from app.column_permissions p
+        where (p.table_name, p.column_name) = (c.relname, a.attname) and p.permission is null
+      )
+"""
+BOUNDS = """
+    select c.relname, a.attname, split_part(obj_description(k.oid, 'pg_constraint'), ': ', 2)
+    from pg_constraint k
+    join pg_class c on c.oid = k.conrelid
+    join pg_attribute a on a.attrelid = c.oid and k.conkey = array[a.attnum]
+    where k.contype = 'c' and k.connamespace = 'public'::regnamespace and c.relname = any (%s) order by 1, 2
+"""
+
+
+def broken(sentence: str) -> object:
+    """A value that breaks the bound which says so."""
+    if match := re.match(r"Must be between (-?\d+) and ", sentence):
+        return int(match[1]) - 1
+    if match := re.match(r"Must be a list of at most 100 lines, each of at most (\d+)", sentence):
+        return ["x" * (int(match[1]) + 1)]
+    if match := re.match(r"(?:Must be one line of|Must have) at most (\d+)", sentence):
+        return "x" * (int(match[1]) + 1)
+    return "" if sentence.startswith("May not be empty") else "nothing of the kind"
+
+
+def test_every_column_that_staff_or_visitors_write_is_bounded(stack, db: psycopg.Connection) -> None:
+    """But those that nobody writes by hand; a setting may be any JSON that a request can carry."""
+    assert db.execute(UNBOUNDED).fetchall() == [("site_settings.value",)]
+
+
+def test_every_bound_holds_for_staff_at_the_table(staff, app, db: psycopg.Connection) -> None:
+    admin: Staff = staff()
+    api = Client(app)
+    bounds = db.execute(BOUNDS, [list(MAY)]).fetchall()
+    assert len(bounds) > 80
+    for table in {table for table, _, _ in bounds if "PATCH" in MAY[table] and MAY[table]["PATCH"]}:
+        key, made, _ = make_row(db, table)
+        for column, sentence in [(c, s) for t, c, s in bounds if t == table]:
+            assert sentence, (table, column)
+            path = f"/rest/v1/{table}?{key}=eq.{made}"
+            refused = api.patch(path, {column: broken(sentence)}, headers=cookie(admin), expect=400)
+            assert f"{table}_" in str(refused) or sentence in str(refused), (table, column, refused)
+
+
+def test_both_doors_refuse_what_no_booking_can_be(staff, app, db: psycopg.Connection) -> None:
+    admin: Staff = staff()
+    booking = make_booking(db)
+    for change in ({"number_of_guests": -5}, {"amount": -100}, {"email": "none"}, {"status": "Perhaps"}):
+        admin.api.patch(f"/api/bookings/{booking}", change, expect=400)
+        Client(app).patch(f"/rest/v1/bookings?id=eq.{booking}", change, headers=cookie(admin), expect=400)
+
+
+def test_a_bound_that_only_the_table_has_is_told_in_its_sentence(staff, app, db: psycopg.Connection) -> None:
+    """The service looks the sentence up by the constraint's name."""
+    from service.database import refuse_check
+
+    with app.app_context():
+        told = refuse_check('new row for relation "bookings" violates check constraint "bookings_amount_check"')
+    assert told.message == "amount: Must be between 0 and 9999999.99." and told.code == "validation_failed"
+    assert told.extra["details"] == {"amount": "Must be between 0 and 9999999.99."}
