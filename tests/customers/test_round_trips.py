@@ -35,8 +35,7 @@ def test_each_call_stays_within_its_budget(api, db, customer, newcomer, link, ro
     register = {"email": unique_email(), "password": PASSWORD, "name": "Ada"}
     change = {"oldPassword": PASSWORD, "newPassword": NEW}
     login = {"email": customer.email, "password": PASSWORD}
-    api.post("/api/customers/login", login)  # the other session
-    api.post("/api/customers/login", {**login, "email": "x@x.io"}, expect=401)  # the dummy hash and the connections are there from here on
+    api.post("/api/customers/login", login)  # the dummy hash and the connections are there from here on
     other = me.get(f"{path}/sessions")["sessions"][0]["id"]
 
     for name, call, requests, hashes in [

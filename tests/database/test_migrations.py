@@ -175,3 +175,23 @@ def test_staff_of_an_existing_project_goes_on_with_its_passwords(server: Postgre
         ]
         roll_back(connection)
         assert connection.execute("select id, password_hash from admin_users order by id").fetchall() == hashes
+
+
+def test_each_rollback_gives_back_the_step_before(server: Postgres):
+    with database(server, "steps") as connection:
+        before = []
+        for path in FILES:
+            before.append(catalogue(connection))
+            connection.execute(path.read_text())
+        for path, expected in reversed(list(zip(FILES, before, strict=True))):
+            connection.execute((ROLLBACKS / path.name).read_text())
+            assert differences(expected, catalogue(connection)) == {}, path.name
+
+
+def test_the_roles_go_with_the_last_database_that_has_them(tmp_path: Path):
+    roles = "select rolname from pg_roles where rolname in ('customer', 'staff') order by 1"
+    with Postgres(tmp_path) as alone, psycopg.connect(alone.uri(), autocommit=True) as connection:
+        migrate(connection)
+        assert connection.execute(roles).fetchall() == [("customer",), ("staff",)]
+        roll_back(connection)
+        assert connection.execute(roles).fetchall() == []
