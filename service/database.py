@@ -124,14 +124,22 @@ def run(query: Any) -> T:  # type: ignore[type-var]
     raise AssertionError("unreachable")
 
 
-def refuse_check(message: str) -> BadInput:
-    """The refusal of a value that breaks a check of its table, in the sentence that the check's comment says."""
+def check_sentence(message: str) -> str | None:
+    """What a check's comment says to whoever broke it: "field: sentence". None where it says nothing."""
     name = message.rpartition(' "')[2].strip('"')
     sentence: str | None = rpc("check_sentence", p_name=name)
-    field, _, complaint = (sentence or "").partition(": ")
-    if not complaint:
+    if not sentence or ": " not in sentence:
         log.error("database refused", extra={"cause": message})
+        return None
+    return sentence
+
+
+def refuse_check(message: str) -> BadInput:
+    """The refusal of a value that breaks a check of its table, in the sentence that the check's comment says."""
+    sentence = check_sentence(message)
+    if not sentence:
         return BadInput()
+    field, _, complaint = sentence.partition(": ")
     return BadInput(sentence, code="validation_failed", details={field: complaint})
 
 

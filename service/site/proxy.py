@@ -1,11 +1,12 @@
 """`/rest/v1`: Supabase's table API on this origin, with the rights of whoever asks.
 
 The site's pages read and write tables with supabase-js. Built with this service's address as that of Supabase, they
-need no open tables: a visitor goes on as `anon`, and staff, known by the cookie, as the database role `staff`, whose
-policies read the permissions out of a short-lived token.
+need no open tables: a visitor goes on as `anon`, a customer too, though by name, and staff as the role `staff`, whose
+policies ask for permissions. Both are known by their cookies, and vouched for in a short-lived token.
 """
 
 import functools
+import json
 import logging
 import re
 import time
@@ -15,21 +16,25 @@ from urllib.parse import quote, urlsplit
 
 import jwt
 import urllib3
-from flask import Blueprint, Flask, Response, current_app, g, request
+from flask import Blueprint, Flask, Response, current_app, request
 from urllib3.response import BaseHTTPResponse
 
 from service import cookies
 from service.config import config
 from service.credentials import Claims, read_token
-from service.errors import NotFound, ServiceError, Unauthorized, Unavailable, answer_service_error
+from service.database import check_sentence
+from service.errors import BadInput, NotFound, ServiceError, Unauthorized, Unavailable, answer_service_error
 from service.guards import public
 from service.limits import limiter
+from service.people import current_actor
 
 log = logging.getLogger(__name__)
 
 RESOURCE = re.compile(r"(rpc/)?[A-Za-z0-9_]{1,63}\Z", re.ASCII)
 # Nothing else of the caller's headers goes on: the key that the site was built with gives no rights here.
 FORWARDED = ("Accept", "Accept-Profile", "Content-Profile", "Content-Type", "Prefer", "Range", "Range-Unit")
+# What the public forms send in.
+FORMS = ("bookings", "testimonials", "support_tickets")
 RETURNED = {
     *("content-type", "content-range", "content-location", "content-profile", "content-encoding", "content-length"),
     *("location", "preference-applied", "range-unit", "retry-after"),
@@ -54,16 +59,27 @@ def init_app(app: Flask) -> None:
 @blueprint.route("/<path:resource>", methods=["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"])
 @public
 def proxy(resource: str) -> Response:
-    """Ask Supabase the same as the caller asked here, and answer what it answers, both without keeping the body."""
+    """Ask Supabase the same as the caller asked here, and answer what it answers, both without keeping the body.
+
+    A cookie of staff never takes away what every visitor may do: when its session has ended, reads are a visitor's, and
+    what the public forms send in is tried as a visitor's where the role of staff may not.
+    """
     if not RESOURCE.match(resource):
         raise NotFound
-    answer = _send(resource, _headers())
-    if answer.status == 401 and "staff_claims" in g:
+    staff = _claims("staff")
+    if not staff:
+        return _handed_on(_send(resource, _as_visitor()))
+    is_form = request.method == "POST" and resource in FORMS
+    body = request.get_data(cache=False) if is_form else None
+    answer = _send(resource, _as_staff(staff), body)
+    if answer.status == 401:
         cookies.clear_session_cookie("staff")
-    returned = [(name, value) for name, value in answer.headers.items() if name.lower() in RETURNED]
-    response = Response(answer.stream(CHUNK, decode_content=False), answer.status, returned, direct_passthrough=True)
-    response.call_on_close(answer.close)
-    return response
+    is_read = request.method in ("GET", "HEAD")
+    if is_read and answer.status == 401 or is_form and answer.status in (401, 403):
+        visitors = _send(resource, _as_visitor(), body)
+        refused, answer = (visitors, answer) if visitors.status in (401, 403) else (answer, visitors)
+        refused.drain_conn()
+    return _handed_on(answer)
 
 
 @blueprint.errorhandler(ServiceError)
@@ -73,44 +89,76 @@ def answer_error(error: ServiceError) -> Response:
     return answer_service_error(error)
 
 
-def _headers() -> dict[str, str]:
+def _handed_on(answer: BaseHTTPResponse) -> Response:
+    """Supabase's answer as the caller gets it."""
+    returned = [(name, value) for name, value in answer.headers.items() if name.lower() in RETURNED]
+    if answer.status == 400:
+        encoded = ("content-encoding", "content-length")
+        returned = [(name, value) for name, value in returned if name.lower() not in encoded]
+        return Response(_said(answer.data), answer.status, returned)
+    response = Response(answer.stream(CHUNK, decode_content=False), answer.status, returned, direct_passthrough=True)
+    response.call_on_close(answer.close)
+    return response
+
+
+def _said(refusal: bytes) -> bytes:
+    """PostgREST's refusal; that of a value which breaks a check in the sentence that the check's comment says."""
+    if b'"23514"' not in refusal:
+        return refusal
+    found = json.loads(refusal)
+    sentence = check_sentence(found["message"]) or BadInput.message
+    return json.dumps({"code": "23514", "message": sentence, "details": None, "hint": None}).encode()
+
+
+def _headers(token: str) -> dict[str, str]:
     headers = {name: value for name in FORWARDED if (value := request.headers.get(name)) is not None}
-    headers["apikey"], headers["Authorization"] = _credentials()
+    headers["apikey"], headers["Authorization"] = config.supabase_anon_key or "", f"Bearer {token}"
+    headers["X-Actor"] = json.dumps(current_actor())
     headers["User-Agent"] = urllib3.util.SKIP_HEADER
     headers["Accept-Encoding"] = "gzip" if "gzip" in request.headers.get("Accept-Encoding", "") else "identity"
     return headers
 
 
-def _credentials() -> tuple[str, str]:
-    """The headers apikey and Authorization with the caller's rights. Raises ``ServiceError``."""
+def _as_staff(claims: Claims) -> dict[str, str]:
+    """The headers of a request with the rights of that member of staff. Raises ``ServiceError``."""
+    _require_key()
+    if not config.supabase_jwt_secret:
+        raise Unavailable("Staff pages need SUPABASE_JWT_SECRET.", code="staff_rest_not_configured")
+    return _headers(
+        _staff_token(config.supabase_jwt_secret, _half_life(), claims["id"], claims["email"], claims["sid"])
+    )
+
+
+def _as_visitor() -> dict[str, str]:
+    """The headers of a visitor's request, who may be a customer. Raises ``ServiceError``."""
+    key = _require_key()
+    customer = _claims("customer")
+    if not config.supabase_jwt_secret:
+        return _headers(key)
+    person = (customer["customerId"], customer["sid"]) if customer else None
+    return _headers(_visitor_token(config.supabase_jwt_secret, _half_life(), request.remote_addr or "", person))
+
+
+def _require_key() -> str:
     if not config.supabase_anon_key:
         raise Unavailable("/rest/v1 needs SUPABASE_ANON_KEY.", code="rest_not_configured")
-    key, secret = config.supabase_anon_key, config.supabase_jwt_secret
-    claims = _staff_claims()
-    if claims and not secret:
-        raise Unavailable("Staff pages need SUPABASE_JWT_SECRET.", code="staff_rest_not_configured")
-    if not secret:
-        return key, f"Bearer {key}"
-    if claims:
-        token = _staff_token(secret, _half_life(), claims["id"], claims["email"], claims["sid"])
-    else:
-        token = _visitor_token(secret, _half_life(), request.remote_addr or "")
-    return key, f"Bearer {token}"
+    return config.supabase_anon_key
 
 
-def _staff_claims() -> Claims | None:
-    """What the cookie of staff says; None without one. A header's token is the site's key, never a person's.
+def _claims(kind: str) -> Claims | None:
+    """What the cookie of that kind says; None without one, or when it is good for nothing.
 
-    That the session lives is looked at by the database, with the request itself: staff_can() in the policies.
+    A header's token is the site's key, never a person's. That the session lives is looked at by the database, with the
+    request itself: staff_can() in the policies, visiting_customer() in the triggers.
     """
-    cookie = request.cookies.get(cookies.NAMES["staff"])
+    cookie = request.cookies.get(cookies.NAMES[kind])
     if not cookie:
         return None
     try:
-        claims = g.staff_claims = _read_cookie(cookie, config.jwt_secret, _half_life())
+        claims = _read_cookie(kind, cookie, config.jwt_secret, _half_life())
     except Unauthorized:
-        cookies.clear_session_cookie("staff")  # good for nothing: the next request is a visitor's, and the site works
-        raise
+        cookies.clear_session_cookie(kind)
+        return None
     cookies.refuse_foreign_origin()
     return claims
 
@@ -127,9 +175,9 @@ def _half_life() -> int:
 
 
 @functools.lru_cache(maxsize=1000)
-def _read_cookie(cookie: str, jwt_secret: str, half_life: int) -> Claims:
-    """The claims of a cookie of staff, kept for a moment: a page makes many requests at once."""
-    return read_token("staff", cookie)
+def _read_cookie(kind: str, cookie: str, jwt_secret: str, half_life: int) -> Claims:
+    """The claims of a cookie, kept for a moment: a page makes many requests at once."""
+    return read_token(kind, cookie)
 
 
 @functools.lru_cache(maxsize=1000)
@@ -138,9 +186,12 @@ def _staff_token(secret: str, half_life: int, staff_id: int, email: str, session
 
 
 @functools.lru_cache(maxsize=10_000)
-def _visitor_token(secret: str, half_life: int, address: str) -> str:
-    """As the anon key, and who the visitor is: the database limits what one address sends in."""
-    return _signed({"role": "anon", "visitor": address}, secret, half_life)
+def _visitor_token(secret: str, half_life: int, address: str, customer: tuple[str, str] | None) -> str:
+    """As the anon key, and who the visitor is: the database limits what one address sends in, and gives a booking to
+    the customer, (id, session), who makes it.
+    """
+    person = dict(zip(("customer", "sid"), customer, strict=True)) if customer else {}
+    return _signed({"role": "anon", "visitor": address, **person}, secret, half_life)
 
 
 def _signed(claims: dict[str, object], secret: str, half_life: int) -> str:
@@ -148,13 +199,13 @@ def _signed(claims: dict[str, object], secret: str, half_life: int) -> str:
     return jwt.encode({**claims, "iat": issued, "exp": issued + 2 * TOKEN_TTL}, secret, "HS256")
 
 
-def _send(resource: str, headers: dict[str, str]) -> BaseHTTPResponse:
+def _send(resource: str, headers: dict[str, str], body: bytes | None = None) -> BaseHTTPResponse:
     query = quote(STRAY.sub(b"%25", request.query_string), safe=UNTOUCHED)
     target = f"{urlsplit(config.supabase_url).path.rstrip('/')}/rest/v1/{resource}{'?' if query else ''}{query}"
-    body = _sent_body(headers)
+    sent = _sent_body(headers) if body is None else body
     try:
         pool = cast(urllib3.HTTPConnectionPool, current_app.extensions["rest"])
-        answer = pool.urlopen(request.method, target, body, headers, redirect=False, preload_content=False)
+        answer = pool.urlopen(request.method, target, sent, headers, redirect=False, preload_content=False)
     except urllib3.exceptions.HTTPError as error:
         log.error("Supabase unreachable", extra={"cause": repr(error)})
         raise Unavailable(code="database_unavailable") from error

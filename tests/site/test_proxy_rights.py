@@ -17,7 +17,8 @@ EVERYBODY, CONTENT = set(ROLES), {"Admin", "Manager"}
 NOBODY: set[str] = set()
 DESK = {"Admin", "Manager", "Support"}
 MAY = {
-    "bookings": {"GET": EVERYBODY, "POST": DESK, "PATCH": DESK, "DELETE": {"Admin"}},
+    # What a visitor may send in, staff without the permission may as a visitor.
+    "bookings": {"GET": EVERYBODY, "POST": EVERYBODY, "PATCH": DESK, "DELETE": {"Admin"}},
     "packages": {"GET": EVERYBODY, "POST": CONTENT, "PATCH": CONTENT, "DELETE": CONTENT},
     "itineraries": {"GET": EVERYBODY, "POST": CONTENT, "PATCH": CONTENT, "DELETE": CONTENT},
     "destinations": {"GET": EVERYBODY, "POST": CONTENT, "PATCH": CONTENT, "DELETE": CONTENT},
@@ -25,7 +26,7 @@ MAY = {
     "testimonials": {"GET": EVERYBODY, "POST": {"Admin"}, "PATCH": CONTENT, "DELETE": {"Admin"}},  # PATCH: to approve
     "faqs": {"GET": EVERYBODY, "POST": CONTENT, "PATCH": CONTENT, "DELETE": CONTENT},
     "blog_posts": {"GET": EVERYBODY, "POST": CONTENT, "PATCH": CONTENT, "DELETE": CONTENT},
-    "support_tickets": {"GET": DESK, "POST": DESK, "PATCH": DESK, "DELETE": {"Admin"}},
+    "support_tickets": {"GET": DESK, "POST": EVERYBODY, "PATCH": DESK, "DELETE": {"Admin"}},
     "ticket_messages": {"GET": DESK, "POST": DESK, "PATCH": DESK, "DELETE": {"Admin"}},
     "site_settings": {"GET": {"Admin"}, "POST": {"Admin"}, "PATCH": {"Admin"}, "DELETE": {"Admin"}},
     "admin_users": {"GET": {"Admin", "Manager"}, "POST": {"Admin"}, "PATCH": {"Admin"}, "DELETE": {"Admin"}},
