@@ -51,13 +51,20 @@ def customer_required(view: View | None = None, *, with_password: bool = False) 
     return decorate(view) if view else decorate
 
 
-def customer_optional(view: View) -> View:
-    """A signed-in customer in ``g.customer``, or a guest (None). A token that is there must be good."""
+def customer_optional(view: View | None = None, *, by_header: bool = False) -> View:
+    """A signed-in customer in ``g.customer``, or a guest (None). A token that is there must be good.
+
+    ``by_header``: without the header `Authorization` it is a guest, whatever cookie comes along. The site's page sends one,
+    if only `Bearer null`, for who is signed in there, and none after they logged out, of which the service is not told.
+    """
 
     def check() -> None:
-        g.customer = _authenticate_customer()
+        g.customer = None if by_header and "Authorization" not in request.headers else _authenticate_customer()
 
-    return _guarded(view, check, security=[{}, {"bearer": []}])
+    def decorate(view: View) -> View:
+        return _guarded(view, check, security=[{}, {"bearer": []}])
+
+    return decorate(view) if view else decorate
 
 
 def staff_required(*needed: str) -> Callable[[View], View]:

@@ -24,7 +24,7 @@ from service.people import customer_or_guest
 
 
 @blueprint.post("/create-payment-intent")
-@customer_optional
+@customer_optional(by_header=True)
 @limit("payment")
 @blueprint.arguments(CreatePaymentIntentSchema)
 @blueprint.response(200, PaymentIntentSchema)
@@ -35,10 +35,9 @@ def create_payment_intent(data: PaymentRequest) -> Answer:
     holds for 24 hours.
     """
     customer = customer_or_guest()
-    email = data.get("email") or (customer and customer["email"])
-    name = data.get("name") or (customer and customer["name"])
-    task, payment = _start(data, customer and customer["id"], email, name)
-    is_theirs = customer is not None and task["customer_id"] == customer["id"]
+    task, payment = _start(data, customer and customer["id"])
+    # Whoever opened the page: the payment is the booking's customer's, and nobody else hears of them.
+    own = customer if customer and task["customer_id"] == customer["id"] else None
     return {
         "paymentIntentId": payment.id,
         "clientSecret": payment.client_secret,
@@ -46,15 +45,13 @@ def create_payment_intent(data: PaymentRequest) -> Answer:
         "currency": payment.currency,
         "status": payment.status,
         "transactionId": task["transaction_id"],
-        "stripeCustomerId": payment.customer_id if is_theirs else None,
-        "email": email,
-        "name": name,
+        "stripeCustomerId": payment.customer_id if own else None,
+        "email": data.get("email") or (own and own["email"]),
+        "name": data.get("name") or (own and own["name"]),
     }
 
 
-def _start(
-    data: PaymentRequest, customer_id: str | None, email: str | None, name: str | None
-) -> tuple[PaymentTask, Payment]:
+def _start(data: PaymentRequest, customer_id: str | None) -> tuple[PaymentTask, Payment]:
     gateway()  # before anything is written: is there one at all?
     for _ in range(2):
         task = store.begin_payment(
@@ -62,8 +59,8 @@ def _start(
             customer_id=customer_id,
             amount=data.get("amount"),
             currency=data.get("currency"),
-            email=email,
-            name=name,
+            email=data.get("email"),
+            name=data.get("name"),
             agency_currency=config.payment_currency,
             **_idempotency(data),
         )

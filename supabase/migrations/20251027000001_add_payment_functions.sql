@@ -142,6 +142,8 @@ create or replace function public.begin_payment(
 declare
   v_scope text := coalesce(p_customer_id::text, 'guest');
   v_booking public.bookings := app.lock_booking(p_booking_id);
+  v_email text;
+  v_name text;
   v_id uuid;
 begin
   perform app.act_as('checkout');
@@ -153,10 +155,13 @@ begin
   if v_id is null then
     perform app.check_payable(v_booking, p_amount, p_currency);
     if btrim(coalesce(v_booking.email, '')) = '' or btrim(coalesce(v_booking.name, '')) = '' then
-      if p_email is null or p_name is null then
+      -- What the payer wrote, else what its customer is called: never the account of whoever opened the page.
+      select coalesce(p_email, c.email), coalesce(p_name, c.name) into v_email, v_name
+      from (values (true)) always left join public.customers c on c.id = v_booking.customer_id;
+      if v_email is null or v_name is null then
         raise sqlstate 'PT400' using message = 'Please give your name and e-mail address.', hint = 'contact_required';
       end if;
-      update public.bookings set email = p_email, name = p_name where id = v_booking.id;
+      update public.bookings set email = v_email, name = v_name where id = v_booking.id;
     end if;
     v_id := app.open_payment(v_booking);
     if p_key is not null then

@@ -295,6 +295,41 @@ def test_a_booking_without_contact_takes_the_guests(api, db, book):
     assert found == ("Eve", "eve@example.com")
 
 
+def test_a_booking_never_takes_the_address_of_who_opened_it(api, customer, db, book):
+    nobodys, own = book(name="", email=""), book(name="", email="", customer_id=customer.id)
+    answer = customer.api.post(CREATE, {"bookingId": nobodys}, expect=400)
+    assert answer["code"] == "contact_required"
+    answer = customer.api.post(CREATE, {"bookingId": own})
+    assert answer["email"] == customer.email
+    found = db.execute("select name, email from bookings where id::text = %s", [own]).fetchone()
+    assert found == ("Ada Byron", customer.email)
+
+
+def test_a_guests_booking_opened_by_a_customer_stays_the_guests(customer, db, stripe, book):
+    booking_id = book()
+    answer = customer.api.post(CREATE, {"bookingId": booking_id})
+    assert (answer["stripeCustomerId"], answer["email"], answer["name"]) == (None, None, None)
+    (intent,) = intents(stripe, booking_id)
+    assert (intent["customer"], intent["receipt_email"]) == (None, None)
+    stored = db.execute("select customer_id from transactions where booking_id::text = %s", [booking_id]).fetchone()
+    assert stored == (None,)
+
+
+def test_without_the_header_it_is_a_guest_whatever_cookie_is_there(api, customer, db, book):
+    other = make_customer(api, db)
+    cookie = {"Cookie": f"jklg_customer={customer.token}", "Origin": "http://localhost"}
+    # The site's page sends no header after a log-out of which the service hears nothing.
+    answer = api.post(CREATE, {"bookingId": book(customer_id=other.id)}, headers=cookie)
+    assert (answer["stripeCustomerId"], answer["email"]) == (None, None)
+    own = {"bookingId": book(customer_id=customer.id)}
+    assert api.post(CREATE, own, headers=cookie)["stripeCustomerId"] is None
+    for header in ("Bearer null", "Bearer undefined", "Bearer", ""):
+        signed_in = {**cookie, "Authorization": header}
+        assert api.post(CREATE, own, headers=signed_in)["stripeCustomerId"].startswith("cus_")
+        api.post(CREATE, {"bookingId": book(customer_id=other.id)}, headers=signed_in, expect=403)
+    api.post(CREATE, own, headers={"Cookie": "jklg_customer=x.y.z"})
+
+
 def test_without_stripe_the_answer_says_so(app_with, book, ledger):
     booking_id = book()
     bare = Client(app_with(STRIPE_SECRET_KEY=None))
