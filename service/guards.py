@@ -54,8 +54,8 @@ def customer_required(view: View | None = None, *, with_password: bool = False) 
 def customer_optional(view: View | None = None, *, by_header: bool = False) -> View:
     """A signed-in customer in ``g.customer``, or a guest (None). A token that is there must be good.
 
-    ``by_header``: without the header `Authorization` it is a guest, whatever cookie comes along. The site's page sends one,
-    if only `Bearer null`, for who is signed in there, and none after they logged out, of which the service is not told.
+    ``by_header``: without the header `Authorization` it is a guest, whatever cookie comes along. The site's page sends
+    one, if only `Bearer null`, for who is signed in there, and none after a log-out, of which the service is not told.
     """
 
     def check() -> None:

@@ -17,11 +17,15 @@ from werkzeug.wsgi import wrap_file
 from whitenoise import WhiteNoise
 from whitenoise.responders import MissingFileError, StaticFile
 
-from service.config import Config
+from service.config import Config, config
+from service.cookies import own_origin
 from service.site.policy import policy_of
 
-# A build tool's names change with the content: index-BfX3kd92.js, main.1a2b3c4d.css.
-HASHED = re.compile(r"[-.](?=[\w-]*[0-9A-Z])[\w-]{8,}\.[a-z0-9]+\Z", re.ASCII)
+# The names that build tools give change with the content: /assets/index-BfX3kd92.js, /static/main.1a2b3c4d5e.css.
+# Others may look alike: /photos/winter-20240101.jpg.
+HASHED = re.compile(
+    r"/(assets|static)/.*[-.](?=[\w-]*[a-zA-Z])(?=[\w-]*[0-9A-Z])([\w-]{8}|[0-9a-f]{8,64})\.[a-z0-9]+\Z", re.ASCII
+)
 ENCODINGS = ("br", "gzip")
 COMPRESSIBLE = re.compile(r"text/|application/(json|javascript|manifest\+json|xml|wasm)|image/svg\+xml")
 
@@ -30,7 +34,7 @@ class Files(WhiteNoise):
     """Finds files by their addresses: in production those that were there at the start."""
 
     def __init__(self, root: str, config: Config) -> None:
-        self.root, self.config = Path(root).resolve(), config
+        self.root = Path(root).resolve()
         self.compressed = tempfile.mkdtemp(prefix="site-")
         weakref.finalize(self, shutil.rmtree, self.compressed, ignore_errors=True)
         super().__init__(None, str(self.root), allow_all_origins=False, autorefresh=not config.is_production)
@@ -55,28 +59,33 @@ class Files(WhiteNoise):
         if len(found.alternatives) > 1 or not COMPRESSIBLE.match(self.media_types.get_type(path)):
             return found
         ((_, _, headers),) = found.alternatives
-        smaller = compress(path, os.stat(path).st_mtime_ns, self.compressed)
-        return StaticFile(path, headers, encodings={"gzip": smaller})
+        return StaticFile(path, headers, encodings={"gzip": compress(path, self.compressed)})
 
     def add_mime_headers(self, headers: Headers, path: str, url: str) -> None:
         media_type = self.media_types.get_type(path)
         headers["Content-Type"] = f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
         headers["X-Content-Type-Options"] = "nosniff"
         if media_type == "text/html":
-            headers["Content-Security-Policy"] = policy_of(Path(path), self.config)
             headers["Referrer-Policy"] = "strict-origin-when-cross-origin"
 
     def add_cache_headers(self, headers: Headers, path: str, url: str) -> None:
         headers["Cache-Control"] = "public, max-age=31536000, immutable" if HASHED.search(url) else "no-cache"
+        if COMPRESSIBLE.match(self.media_types.get_type(path)):
+            # By content: the pages of two builds are of one length and, unpacked from an archive, of one time.
+            headers["ETag"] = f'W/"{hash_of(path, os.stat(path).st_ctime_ns)}"'
 
 
 @functools.lru_cache(maxsize=1000)
-def compress(path: str, changed_at: int, folder: str) -> str:
+def hash_of(path: str, changed_at: int) -> str:
+    """SHA-256 of what a file holds. ``changed_at`` makes it be read anew."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def compress(path: str, folder: str) -> str:
     """The path of a file's compressed copy, named by the hash of what it holds; made where it is missing."""
-    content = Path(path).read_bytes()
-    copy = Path(folder, f"{hashlib.sha256(content).hexdigest()}.gz")
+    copy = Path(folder, f"{hash_of(path, os.stat(path).st_ctime_ns)}.gz")
     if not copy.exists():
-        copy.write_bytes(gzip.compress(content, mtime=0))
+        copy.write_bytes(gzip.compress(Path(path).read_bytes(), mtime=0))
     return str(copy)
 
 
@@ -88,4 +97,11 @@ def serve(found: StaticFile) -> Response:
     response = Response(body, answer.status, answer.headers, direct_passthrough=True)
     if "Content-Type" not in dict(answer.headers):  # Flask's own would go over that of the copy which a 304 confirms
         del response.headers["Content-Type"]
+    elif response.mimetype == "text/html":
+        response.headers["Content-Security-Policy"] = policy_of(_original(found), config, own_origin())
     return response
+
+
+def _original(found: StaticFile) -> Path:
+    """The file itself, not one of its compressed copies."""
+    return next(Path(path) for _, path, headers in found.alternatives if "Content-Encoding" not in dict(headers))

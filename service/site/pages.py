@@ -3,11 +3,13 @@
 The API's own answers (405, 401 …) stay.
 """
 
+import re
 from html import escape
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, redirect, request
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -15,8 +17,10 @@ from service import errors
 from service.config import Config, config
 from service.site.files import Files, serve
 
-API = ("api", "rest", "customers")  # first parts of addresses that are the API's
-PAGES_TOO = ("customers",)  # of these, what a browser may also open as a page of the site
+# Addresses that are the API's, and those of Supabase that the service does not have: a page in place of an answer makes
+# supabase-js stumble over its HTML.
+API = re.compile(r"/+(api|rest|customers|(auth|storage|realtime|functions|graphql)/v1)(/|\Z)")
+PAGES_TOO = re.compile(r"/+customers(/|\Z)")  # of these, what a browser may also open as a page of the site
 WELCOME = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -48,7 +52,7 @@ def init_app(app: Flask) -> None:
 
 def answer_missing(error: NotFound) -> BaseResponse:
     """A file or a page of the site where the API has no such address."""
-    if request.method not in ("GET", "HEAD") or _first_part() in API:
+    if request.method not in ("GET", "HEAD") or API.match(request.path):
         return errors.answer_http_error(error)
     if not config.frontend_dist:
         return _welcome() if request.path == "/" else errors.answer_http_error(error)
@@ -60,9 +64,9 @@ def answer_missing(error: NotFound) -> BaseResponse:
     return _index()
 
 
-def open_page() -> Response | None:
+def open_page() -> BaseResponse | None:
     """The page, when a browser opens an address that is both one of the API and one of the site's own pages."""
-    if request.method in ("GET", "HEAD") and _first_part() in PAGES_TOO and _wants_page():
+    if request.method in ("GET", "HEAD") and PAGES_TOO.match(request.path) and _wants_page():
         return _index()
     return None
 
@@ -71,19 +75,28 @@ def _files() -> Files:
     return cast(Files, current_app.extensions["site"])
 
 
-def _first_part() -> str:
-    return request.path.lstrip("/").partition("/")[0]
-
-
 def _wants_page() -> bool:
     """Whether a person opens the address: browsers then ask for text/html, scripts for */* or JSON."""
     return "text/html" in request.headers.get("Accept", "")
 
 
-def _index() -> Response:
+def _index() -> BaseResponse:
+    if _wants_page() and _is_other_name():
+        return redirect(config.frontend_url + request.full_path.rstrip("?"))
     index = _files().find("/index.html")
     assert index, "Config makes sure of it"
     return serve(index)
+
+
+def _is_other_name() -> bool:
+    """Whether somebody who develops asked for the page by the other name of this machine.
+
+    There the cookies and the mailed links would be those of another site, and built pages call the one that
+    they were built for.
+    """
+    own = urlsplit(config.frontend_url).netloc
+    others = {own.replace("localhost", "127.0.0.1"), own.replace("127.0.0.1", "localhost")} - {own}
+    return not config.is_production and request.host in others
 
 
 def _welcome() -> Response:

@@ -3,9 +3,11 @@
 import base64
 import gzip
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from service.config import ConfigurationError
 from tests.client import Client
@@ -33,6 +35,8 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "assets" / "plain.css").write_text("body {}")
     (root / "assets" / "long.css").write_text(LONG)
     (root / "assets" / "photo.jpg").write_bytes(b"jpeg" * 500)
+    (root / "assets" / "winter-20240101.jpg").write_bytes(b"jpeg")
+    (root / "winter-BfX3kd92.jpg").write_bytes(b"jpeg")
     (root / ".git" / "config").write_text("secret")
     (root / ".env").write_text("secret")
     (folder / "secret.txt").write_text("secret")
@@ -76,6 +80,20 @@ def test_the_policy_allows_the_site_supabase_and_stripe(site: Client):
     assert "http://127.0.0.1" in policy["script-src"]  # the local Stripe, as this is no production
 
 
+def test_the_page_connects_to_its_own_origin_and_to_no_websocket_of_it(either: Client, app: Flask):
+    def connects(host: str) -> list[str]:
+        either.get("/packages/7", headers={**PAGE, "Host": host})
+        policy = dict(rule.split(" ", 1) for rule in either.last.headers["Content-Security-Policy"].split("; "))
+        return policy["connect-src"].split()
+
+    assert connects("travel.example:8080")[:2] == ["http://travel.example:8080", app.extensions["config"].frontend_url]
+    for host in ("travel.example", "[::1]:3000", "evil.example;script-src", "a b", "a'b"):
+        sources = connects(host)
+        assert "'self'" not in sources and not any("ws" in source for source in sources if host in source), host
+        assert not any(";" in source or "'" in source for source in sources), host
+        assert (f"http://{host}" in sources) == (host in ("travel.example", "[::1]:3000")), host
+
+
 def test_in_production_no_local_stripe_is_allowed(app_with, dist: Path):
     app = app_with(FRONTEND_DIST=str(dist), APP_ENV="production", BCRYPT_ROUNDS="10")
     site = Client(app)
@@ -90,9 +108,9 @@ def test_hashed_files_are_kept_for_ever_and_others_asked_for_again(either: Clien
     assert headers["Cache-Control"] == "public, max-age=31536000, immutable"
     assert headers["Content-Type"] == "text/javascript; charset=utf-8"
     assert headers["X-Content-Type-Options"] == "nosniff"
-    for path in ("/assets/plain.css", "/robots.txt"):
+    for path in ("/assets/plain.css", "/robots.txt", "/assets/winter-20240101.jpg", "/winter-BfX3kd92.jpg"):
         either.get(path)
-        assert either.last.headers["Cache-Control"] == "no-cache"
+        assert either.last.headers["Cache-Control"] == "no-cache", path
         either.get(path, headers={"If-None-Match": either.last.headers["ETag"]}, expect=304)
 
 
@@ -138,6 +156,19 @@ def test_a_changed_file_is_served_as_it_is_now_while_developing(site: Client, di
     site.get("/changing.txt", headers={"Accept": "*/*"}, expect=404)
 
 
+def test_a_page_of_the_same_length_and_time_is_another(app_with, tmp_path: Path):
+    def page(text: str) -> Client:
+        (tmp_path / "index.html").write_text(text)
+        os.utime(tmp_path / "index.html", (1_000_000_000, 1_000_000_000))  # as of an archive that was unpacked
+        return Client(app_with(FRONTEND_DIST=str(tmp_path), APP_ENV="production", BCRYPT_ROUNDS="10"))
+
+    first = page("<script src=/assets/index-aaaaaaa1.js></script>")
+    first.get("/", headers=PAGE)
+    known = {"If-None-Match": first.last.headers["ETag"]}
+    first.get("/", headers={**PAGE, **known}, expect=304)
+    assert b"aaaaaaa2" in page("<script src=/assets/index-aaaaaaa2.js></script>").get("/", headers={**PAGE, **known})
+
+
 def test_a_part_of_a_file_and_its_type_after_304(either: Client):
     assert either.get("/assets/long.css", headers={"Range": "bytes=0-3"}, expect=206) == b"body"
     either.get("/assets/long.css")
@@ -173,6 +204,31 @@ def test_the_api_keeps_its_own_answers(site: Client):
     assert site.call("PATCH", "/api/auth/login", {}, expect=405)["code"] == "method_not_allowed"
     assert site.post("/packages/7", {}, expect=404)["code"] == "not_found"
     assert site.get("/api/health")["status"] == "ok"
+
+
+def test_what_the_service_has_not_of_supabase_is_no_page(either: Client):
+    for service in ("realtime", "auth", "storage", "functions", "graphql"):
+        for path in (f"/{service}/v1", f"/{service}/v1/websocket?apikey=x&vsn=1.0.0", f"/{service}/v1/a/b"):
+            for method in ("GET", "POST", "PATCH"):
+                body = either.call(method, path, headers=PAGE, expect=404)
+                assert (body["code"], set(body)) == ("not_found", {"error", "code"})
+        assert either.get(f"/{service}", headers=PAGE).decode() == INDEX  # the site may have such a page
+
+
+@pytest.mark.parametrize(("own", "other"), [("localhost", "127.0.0.1"), ("127.0.0.1", "localhost")])
+def test_while_developing_a_page_has_one_name(app_with, dist: Path, own: str, other: str):
+    site = Client(app_with(FRONTEND_DIST=str(dist), FRONTEND_URL=f"http://{own}:3000"))
+    for path in ("/", "/verify-email?token=a&customerId=b", "/customers/login"):
+        site.get(path, headers={**PAGE, "Host": f"{other}:3000"}, expect=302)
+        assert site.last.headers["Location"] == f"http://{own}:3000{path}"
+        site.get(path, headers={**PAGE, "Host": f"{own}:3000"})
+    for host in (f"{other}:8080", "travel.example:3000", f"{other}:x"):
+        site.get("/", headers={**PAGE, "Host": host})
+    assert site.get("/api/health", headers={"Host": f"{other}:3000"})["status"] == "ok"
+    site.get("/robots.txt", headers={"Accept": "*/*", "Host": f"{other}:3000"})
+    settings = {"FRONTEND_DIST": str(dist), "FRONTEND_URL": f"http://{own}:3000", "BCRYPT_ROUNDS": "10"}
+    live = Client(app_with(**settings, APP_ENV="production"))
+    live.get("/", headers={**PAGE, "Host": f"{other}:3000"})
 
 
 def test_a_page_of_the_site_below_an_address_of_the_api(either: Client):
