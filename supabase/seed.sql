@@ -1,5 +1,6 @@
 -- A little believable data for a local database: `make run` and `supabase db reset` load it. Never on a live project: the
--- password of its staff is public. Running it again adds only what is missing.
+-- password of its staff is public. Running it again adds only what is missing. The pictures lie in tools/site; `make run`
+-- puts the address of its site in place of localhost:3000. Choices are those that the site's own forms offer.
 
 insert into public.packages
   (title, description, price, duration, image, destinations, featured, rating, accommodations, included, excluded)
@@ -7,23 +8,23 @@ select title, description, price, duration, image, destinations, featured, ratin
 from (values
   (
     1, 'Annapurna Base Camp Trek', 'Terraced fields, rhododendron woods and a night under eight-thousanders.', 899.00, 11,
-    'https://images.example/annapurna.jpg', array['Pokhara', 'Ghandruk', 'Annapurna Base Camp'], true, 4.8,
+    'http://localhost:3000/pictures/annapurna.svg', array['Pokhara', 'Ghandruk', 'Annapurna Base Camp'], true, 4.8,
     'Tea houses, hotel in Pokhara', array['Guide and porter', 'Permits', 'All meals on the trek'],
     array['International flights', 'Travel insurance']
   ),
   (
     2, 'Kathmandu Valley Heritage', 'Four days among stupas, squares and workshops of three old royal cities.', 299.99, 4,
-    'https://images.example/kathmandu.jpg', array['Kathmandu', 'Patan', 'Bhaktapur'], true, 4.6,
+    'http://localhost:3000/pictures/kathmandu.svg', array['Kathmandu', 'Patan', 'Bhaktapur'], true, 4.6,
     'Boutique hotel in Patan', array['City guide', 'Entrance fees', 'Breakfast'], array['Lunch and dinner']
   ),
   (
     3, 'Chitwan Jungle Safari', 'By canoe and on foot through the park of the one-horned rhinoceros.', 349.50, 3,
-    'https://images.example/chitwan.jpg', array['Chitwan'], false, 4.5,
+    'http://localhost:3000/pictures/chitwan.svg', array['Chitwan'], false, 4.5,
     'Jungle lodge', array['Park fees', 'Full board', 'Naturalist'], array['Drinks', 'Tips']
   ),
   (
     4, 'Upper Mustang Caravan', 'The walled kingdom behind the Himalaya, by jeep and on horseback.', 1890.00, 14,
-    'https://images.example/mustang.jpg', array['Jomsom', 'Kagbeni', 'Lo Manthang'], false, 4.9,
+    'http://localhost:3000/pictures/mustang.svg', array['Jomsom', 'Kagbeni', 'Lo Manthang'], false, 4.9,
     'Lodges and home stays', array['Restricted-area permit', 'Jeep', 'Guide'], array['Horse hire', 'Insurance']
   )
 ) as seed (
@@ -54,18 +55,18 @@ insert into public.destinations
    latitude, longitude)
 select * from (values
   (
-    'Pokhara', 'Gandaki', 'A lake town below the Annapurnas.', 'https://images.example/pokhara.jpg', true, 822,
+    'Pokhara', 'Gandaki', 'A lake town below the Annapurnas.', 'http://localhost:3000/pictures/pokhara.svg', true, 822,
     'October to April', 'Easy', array['Phewa Lake', 'Sarangkot'], array['Boating', 'Paragliding'],
     array['Families', 'Trekkers'], 28.2096, 83.9856
   ),
   (
     'Bhaktapur', 'Bagmati', 'Brick lanes and potters'' squares of the old royal city.',
-    'https://images.example/bhaktapur.jpg', true, 1401, 'September to May', 'Easy',
+    'http://localhost:3000/pictures/kathmandu.svg', true, 1401, 'September to May', 'Easy',
     array['Durbar Square', 'Nyatapola Temple'], array['City walks', 'Pottery'], array['Culture lovers'], 27.671, 85.4298
   ),
   (
-    'Lo Manthang', 'Mustang', 'The walled capital of the upper Kali Gandaki.', 'https://images.example/lo.jpg', false,
-    3840, 'May to October', 'Demanding', array['Royal palace', 'Chhoser caves'], array['Trekking', 'Riding'],
+    'Lo Manthang', 'Mustang', 'The walled capital of the upper Kali Gandaki.', 'http://localhost:3000/pictures/mustang.svg', false,
+    3840, 'May to October', 'Challenging', array['Royal palace', 'Chhoser caves'], array['Trekking', 'Riding'],
     array['Adventurers'], 29.1833, 83.9667
   )
 ) as seed (name, region, description, image, featured, altitude, best_season, difficulty, attractions, activities,
@@ -74,9 +75,9 @@ where not exists (select from public.destinations d where d.name = seed.name);
 
 insert into public.gallery (title, location, image, image_url, description, category)
 select title, location, image, image, description, category from (values
-  ('Morning over Machapuchare', 'Pokhara', 'https://images.example/g1.jpg', 'The Fishtail from Sarangkot.', 'Mountains'),
-  ('Prayer flags', 'Boudha', 'https://images.example/g2.jpg', 'Wind around the great stupa.', 'Culture'),
-  ('A rhinoceros crosses', 'Chitwan', 'https://images.example/g3.jpg', 'Seen from the canoe.', 'Wildlife')
+  ('Morning over Machapuchare', 'Pokhara', 'http://localhost:3000/pictures/annapurna.svg', 'The Fishtail from Sarangkot.', 'Landscapes'),
+  ('Prayer flags', 'Boudha', 'http://localhost:3000/pictures/prayer-flags.svg', 'Wind around the great stupa.', 'Culture'),
+  ('A rhinoceros crosses', 'Chitwan', 'http://localhost:3000/pictures/chitwan.svg', 'Seen from the canoe.', 'Nature')
 ) as seed (title, location, image, description, category)
 where not exists (select from public.gallery g where g.title = seed.title);
 
@@ -96,21 +97,37 @@ select * from (values
 ) as seed (question, answer, category, published)
 where not exists (select from public.faqs f where f.question = seed.question);
 
-insert into public.blog_posts (title, excerpt, content, author, category, tags, status)
+insert into public.blog_posts (title, excerpt, content, author, category, tags, status, image)
 select * from (values
   (
     'What to pack for a tea-house trek', 'Less than you think.', 'A warm layer, a dry layer, a book to swap.',
-    'Sunita', 'Trekking', array['packing', 'trekking'], 'Published'
+    'Sunita', 'Travel Tips', array['packing', 'trekking'], 'Published', 'http://localhost:3000/pictures/annapurna.svg'
   ),
-  ('Five temples before breakfast', 'A walk.', 'Still being written.', 'Sunita', 'Culture', array['kathmandu'], 'Draft')
-) as seed (title, excerpt, content, author, category, tags, status)
+  (
+    'Five temples before breakfast', 'A walk.', 'Still being written.',
+    'Sunita', 'Culture', array['kathmandu'], 'Draft', 'http://localhost:3000/pictures/kathmandu.svg'
+  )
+) as seed (title, excerpt, content, author, category, tags, status, image)
 where not exists (select from public.blog_posts b where b.title = seed.title);
 
 insert into public.site_settings (key, value)
 values
-  ('general_settings', '{"siteName": "JKLG Travel", "contactEmail": "hello@jklg.example"}'),
-  ('social_links', '{"instagram": "https://instagram.example/jklg"}'),
-  ('hero_slides', '[{"title": "Walk among giants", "image": "https://images.example/annapurna.jpg"}]'),
+  ('general_settings', '{
+    "siteName": "JKLG Travel", "siteEmails": ["hello@jklg.example"], "sitePhones": ["+977 1 5550100"],
+    "siteAddress": "12 Jhamsikhel Road, Lalitpur, Nepal", "logoUrl": "http://localhost:3000/pictures/logo.svg", "logoSize": 40,
+    "removeLogoBg": true
+  }'),
+  ('social_links', '{"facebook": "", "instagram": "", "twitter": "", "youtube": ""}'),
+  ('hero_slides', '[
+    {
+      "id": 1, "title": "Walk among giants", "subtitle": "Tea houses, rhododendron woods and eight-thousanders",
+      "image": "http://localhost:3000/pictures/annapurna.svg", "cta": "See our trips", "link": "/packages"
+    },
+    {
+      "id": 2, "title": "Three old royal cities", "subtitle": "Four days among stupas, squares and workshops",
+      "image": "http://localhost:3000/pictures/kathmandu.svg", "cta": "Ask us", "link": "/contact"
+    }
+  ]'),
   ('display_settings', '{"featuredPackages": 3}')
 on conflict (key) do nothing;
 
@@ -127,13 +144,15 @@ from public.admin_users a where a.email in ('admin@jklg.example', 'guide@jklg.ex
 on conflict (staff_id) do nothing;
 
 insert into public.bookings
-  (name, email, phone, package, package_id, travel_date, return_date, number_of_guests, amount, status, source, message)
+  (name, email, phone, package, package_id, travel_date, return_date, number_of_guests, amount, status, source, message,
+   assigned_to)
 select seed.name, seed.email, seed.phone, p.title, p.id, current_date + seed.days, current_date + seed.days + p.duration,
-  seed.guests, p.price * seed.guests, seed.status, 'Website', seed.message
+  seed.guests, p.price * seed.guests, seed.status, 'Website', seed.message,
+  seed.assigned_to
 from (values
-  ('Ada Byron', 'ada@example.com', '+44 20 5550111', 'Kathmandu Valley Heritage', 60, 2, 'Pending', 'Two singles, please.'),
-  ('Grace Hopper', 'grace@example.com', '+1 202 5550112', 'Annapurna Base Camp Trek', 120, 1, 'Pending', null)
-) as seed (name, email, phone, package, days, guests, status, message)
+  ('Ada Byron', 'ada@example.com', '+44 20 5550111', 'Kathmandu Valley Heritage', 60, 2, 'Pending', 'Two singles, please.', ''),
+  ('Grace Hopper', 'grace@example.com', '+1 202 5550112', 'Annapurna Base Camp Trek', 120, 1, 'Pending', '', 'Dorje Lama')
+) as seed (name, email, phone, package, days, guests, status, message, assigned_to)
 join public.packages p on p.title = seed.package
 where not exists (select from public.bookings b where b.email = seed.email);
 -- Nobody is to be told of bookings that nobody made.

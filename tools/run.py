@@ -2,18 +2,24 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
 
 from devstack.stack import ending
-from tools.project import DIRECTORY
+from tools.project import DIRECTORY, SEED
 from tools.stack import Stack, StackError, chosen_ports
+
+SMALL_SITE = Path(__file__).parent / "site"
+# A page's own tag for Stripe.js gives way to one for our stand-in, which stands before its first script.
+STRIPE_TAG = re.compile(r"<script[^>]*\bsrc=[\"']https://js\.stripe\.com/[^>]*></script>", re.IGNORECASE)
+FIRST_SCRIPT = re.compile(r"<script|</head|<body|\Z", re.IGNORECASE)
 
 BANNER = """
 Ready.
 
-  A small site     {service}
+  The site         {site}
   The API          {service}/api/docs
   Supabase         {api}
   Stripe           {stripe}
@@ -49,17 +55,23 @@ def run() -> int:
     """Start everything, say what runs where, and stay until Ctrl-C."""
     ended = ending()
     try:
-        stack = Stack(DIRECTORY, chosen_ports(), currency=os.environ.get("PAYMENT_CURRENCY") or "usd")
+        built = _built_site()
+        ports = chosen_ports()
+        # By this name, as what is built for this machine calls it; mailed links and cookies are of one name.
+        site = os.environ.setdefault("FRONTEND_URL", f"http://localhost:{ports['service']}")
+        stack = Stack(DIRECTORY, ports, currency=os.environ.get("PAYMENT_CURRENCY") or "usd")
+        stack.seed = DIRECTORY / "seed.sql"
+        stack.seed.write_text(SEED.read_text().replace("http://localhost:3000", site))
         stack.start(seed=True)
     except StackError as error:
         print(error, file=sys.stderr)
         return 1
     try:
-        os.environ.setdefault("FRONTEND_DIST", str(_make_site(stack)))
+        os.environ["FRONTEND_DIST"] = str(_make_site(stack, built))
         _write_environment(stack)
         stack.serve()
         urls = {name: stack.url(name) for name in ("service", "api", "stripe", "mailbox")}
-        print(BANNER.format(**urls, logs=os.path.relpath(DIRECTORY)), flush=True)
+        print(BANNER.format(site=site, **urls, logs=os.path.relpath(DIRECTORY)), flush=True)
         stack.wait(ended)
     except StackError as error:
         print(error, file=sys.stderr)
@@ -80,14 +92,28 @@ def reset() -> int:
     return 0
 
 
-def _make_site(stack: Stack) -> Path:
-    """A small site to click through, so that the links in the mails lead somewhere; FRONTEND_DIST names another."""
+def _built_site() -> Path:
+    """The folder that FRONTEND_DIST names, else that of a small site to click through. Raises ``StackError``."""
+    named = os.environ.get("FRONTEND_DIST")
+    if named and not Path(named, "index.html").is_file():
+        raise StackError(f"FRONTEND_DIST names no folder with an index.html: {named}")
+    return Path(named) if named else SMALL_SITE
+
+
+def _make_site(stack: Stack, built: Path) -> Path:
+    """A copy of the site that pays at the local Stripe, with the pictures that the seed names."""
     site = DIRECTORY / "site"
-    shutil.copytree(Path(__file__).parent / "site", site, dirs_exist_ok=True)
-    key = stack.secrets["stripe_publishable_key"]
-    config = {"mailbox": stack.url("mailbox"), "stripe": stack.url("stripe"), "stripeKey": key}
-    config["currency"] = stack.currency
-    (site / "config.js").write_text(f"const config = {json.dumps(config)};")
+    shutil.rmtree(site, ignore_errors=True)
+    shutil.copytree(built, site)
+    shutil.copytree(SMALL_SITE / "pictures", site / "pictures", dirs_exist_ok=True)
+    page = site / "index.html"
+    html = STRIPE_TAG.sub("", page.read_text())
+    tag = f'<script src="{stack.url("stripe")}/js.stripe.com/v3/"></script>\n'
+    page.write_text(FIRST_SCRIPT.sub(lambda found: tag + found[0], html, count=1))
+    if built == SMALL_SITE:
+        config = {"mailbox": stack.url("mailbox"), "stripeKey": stack.secrets["stripe_publishable_key"]}
+        config["currency"] = stack.currency
+        (site / "config.js").write_text(f"const config = {json.dumps(config)};")
     return site
 
 

@@ -95,6 +95,44 @@ def test_it_runs_in_the_currency_that_it_is_told(start, environment: dict[str, s
     )
 
 
+def test_the_site_that_frontend_dist_names_is_served_for_this_machine(
+    start, environment: dict[str, str], tmp_path: Path
+):
+    dist = tmp_path / "dist"
+    dist.mkdir()
+    module = '<script type="module" src="/assets/index-BfX3kd92.js"></script>'
+    (dist / "index.html").write_text(f"<head>{module}<script src='https://js.stripe.com/v3/'></script></head>")
+    environment["FRONTEND_DIST"] = str(dist)
+    _, printed = start()
+    port = environment["PORT"]
+    site = f"http://localhost:{port}"
+    assert f"The site         {site}\n" in printed
+    page = {"Accept": "text/html"}
+    moved = httpx.get(f"http://127.0.0.1:{port}/verify-email?token=a", headers=page)
+    assert (moved.status_code, moved.headers["Location"]) == (302, f"{site}/verify-email?token=a")
+    shown = httpx.get(f"{site}/packages/1", headers=page)
+    stand_in = f"http://127.0.0.1:{environment['DEVSTACK_STRIPE_PORT']}"
+    assert shown.text == f'<head><script src="{stand_in}/js.stripe.com/v3/"></script>\n{module}</head>'
+    assert "confirmCardPayment" in httpx.get(f"{stand_in}/js.stripe.com/v3/").text
+    policy = dict(rule.split(" ", 1) for rule in shown.headers["Content-Security-Policy"].split("; "))
+    assert stand_in in policy["script-src"] and stand_in in policy["connect-src"]
+    assert policy["connect-src"].startswith(f"{site} ")
+    pictures = {row["image"] for row in httpx.get(f"{site}/rest/v1/packages?select=image").json()}
+    assert pictures and all(picture.startswith(f"{site}/pictures/") for picture in pictures)
+    for picture in pictures:
+        assert httpx.get(picture).headers["Content-Type"] == "image/svg+xml"
+    assert (dist / "index.html").read_text().count("<script") == 2  # what was built stays as it is
+
+
+def test_a_folder_without_a_site_is_one_sentence(environment: dict[str, str], tmp_path: Path):
+    command = [sys.executable, "-m", "tools.run"]
+    wrong = {**environment, "FRONTEND_DIST": str(tmp_path / "nowhere")}
+    ran = subprocess.run(command, cwd=PROJECT, env=wrong, capture_output=True, text=True)
+    told = f"FRONTEND_DIST names no folder with an index.html: {tmp_path / 'nowhere'}\n"
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", told)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_port_in_use_is_one_sentence(environment: dict[str, str]):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

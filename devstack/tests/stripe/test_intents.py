@@ -193,8 +193,9 @@ def test_browser_pays_with_client_secret_and_publishable_key(process: Process, v
     assert httpx.get(path, params={"key": "pk_test_local"}).status_code == 400
 
 
-def test_browser_script_of_localstripe_pays(process: Process, v1: Any) -> None:
-    assert "confirmCardPayment" in httpx.get(f"{process.url}/js.stripe.com/v3/").text
+def test_browser_script_and_what_its_box_asks(process: Process, v1: Any) -> None:
+    script = httpx.get(f"{process.url}/js.stripe.com/v3/")
+    assert script.headers["content-type"].startswith("text/javascript") and "confirmCardPayment" in script.text
     intent = new_intent(v1)
     path = f"{process.url}/v1/payment_intents/{intent.id}/_authenticate"
     body = json.dumps({"key": "pk_test_local", "client_secret": intent.client_secret})

@@ -11,10 +11,11 @@ port and prints it. The webhook endpoint can be set later (`PUT /_local/webhook`
 
     stripe.StripeClient(key, base_addresses={"api": "http://127.0.0.1:8420"}).v1.payment_intents.create(…)
 
-Served: PaymentIntents, Charges, Refunds, Disputes, Customers, Events, PaymentMethods, Tokens, SetupIntents, and
-localstripe's browser script at /js.stripe.com/v3/. Parameters are checked by the SDK's own types; what is not modelled
-is refused with code `local_stripe_unsupported`, never ignored. Browsers pay as Stripe.js does: POST
-/v1/payment_intents/:id/confirm with key, client_secret and payment_method_data[card][number]=4242….
+Served: PaymentIntents, Charges, Refunds, Disputes, Customers, Events, PaymentMethods, Tokens, SetupIntents. Parameters
+are checked by the SDK's own types; what is not modelled is refused with code `local_stripe_unsupported`, never ignored.
+A page pays with the stand-in for Stripe.js at /js.stripe.com/v3/ (card elements, confirmCardPayment), whose card field
+takes the test numbers; without it as Stripe.js does: POST /v1/payment_intents/:id/confirm with key, client_secret and
+payment_method_data[card][number]=4242….
 Test methods: pm_card_visa, pm_card_chargeDeclined, …InsufficientFunds, …, pm_card_authenticationRequired,
 pm_card_createDispute, pm_card_pendingRefund, pm_card_refundFail; pm_usBankAccount_success and …_insufficientFunds
 settle after --settle-after seconds, …_processing only by command.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -27,7 +28,8 @@ REFUND = {"charge", "payment_intent", "amount", "reason", "metadata"}
 CUSTOMER = set("name email phone description metadata address preferred_locales shipping".split())
 PAGE = {"limit", "starting_after", "ending_before", "created"}
 # Resources of localstripe's own that its routes may serve beside ours.
-LOCALSTRIPE = ("/v1/payment_methods", "/v1/tokens", "/v1/sources", "/v1/setup_intents", "/js.stripe.com/")
+LOCALSTRIPE = ("/v1/payment_methods", "/v1/tokens", "/v1/sources", "/v1/setup_intents")
+STRIPE_JS = Path(__file__).parent / "stripe.js"
 
 
 @dataclass(frozen=True)
@@ -156,11 +158,17 @@ def serve(route: Route) -> Callable[[web.Request], Any]:
 
 
 async def authenticate_intent(request: web.Request) -> web.Response:
-    """POST /v1/payment_intents/{id}/_authenticate: localstripe's own js.stripe.com asks for it."""
+    """POST /v1/payment_intents/{id}/_authenticate: the answer of the box in the browser."""
     call, id = request["call"], request.match_info["id"]
     _check_secret(id, call.params.get("client_secret"))
     success = str(call.params.get("success", request.query.get("success"))).lower() == "true"
     return json_response(intents.public_view(intents.authenticate(intents.find_intent(id), success)))
+
+
+async def script(_: web.Request) -> web.FileResponse:
+    """GET /js.stripe.com/v3/: our stand-in for Stripe.js, for pages that name it in a script tag."""
+    headers = {"Content-Type": "text/javascript; charset=utf-8", "Cache-Control": "no-cache"}
+    return web.FileResponse(STRIPE_JS, headers=headers)
 
 
 def _check_secret(id: str, secret: Any) -> None:
@@ -174,6 +182,7 @@ def add_routes(app: web.Application) -> set[str]:
     for route in ROUTES:
         app.router.add_route(route.method, f"/v1/{route.path}", serve(route))
     app.router.add_post("/v1/payment_intents/{id}/_authenticate", authenticate_intent)
+    app.router.add_get("/js.stripe.com/v3/", script)
     for resource in localstripe_app.router.resources():
         if resource.canonical.startswith(LOCALSTRIPE):
             app.router.register_resource(resource)

@@ -147,7 +147,7 @@ def confirm(intent: PaymentIntent, params: dict[str, Any]) -> PaymentIntent:
 
 
 def authenticate(intent: PaymentIntent, success: bool) -> PaymentIntent:
-    """The answer of the 3-D Secure box. localstripe's js.stripe.com asks it also of an intent without a card yet."""
+    """The answer of the 3-D Secure box, also of an intent without a card yet."""
     if intent.status not in OPEN:
         raise unexpected(intent, f"This PaymentIntent cannot be authenticated in status {intent.status}.")
     method = find_method(intent.payment_method or "pm_card_visa")

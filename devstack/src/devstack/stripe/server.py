@@ -139,7 +139,7 @@ class Server:
         return await outage.spoil(request, web.Response())
 
     async def plain(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        """The control API and localstripe's script: JSON errors, changes kept, nothing else."""
+        """The control API and the script for browsers: JSON errors, changes kept, nothing else."""
         try:
             return await handler(request)
         except UserError as error:
