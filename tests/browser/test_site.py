@@ -22,7 +22,7 @@ from devstack.mailbox import Mailbox
 from devstack.stripe import Control
 from tests.browser import CHROMIUM, needs_chromium
 from tests.factories import PASSWORD, unique_email
-from tests.sure import match
+from tests.sure import fetch_row, match
 from tools.project import PROJECT, SEED
 from tools.stack import Stack
 
@@ -115,77 +115,150 @@ def visitor(address: str) -> Iterator[Visitor]:
         browser.close()
 
 
-@pytest.mark.timeout(180)
+class Chain:
+    """What happens to one booking after the other; each step goes on from what the steps before left."""
+
+    def __init__(self, visitor: Visitor, stack: Stack, db: psycopg.Connection) -> None:
+        self.visitor, self.stack, self.db = visitor, stack, db
+        self.email = unique_email("browser")
+
+    def book(self, email: str) -> str:
+        """On the page of a package, by supabase-js."""
+        package = fetch_row(self.db, "select id from packages where title = 'Kathmandu Valley Heritage'")[0]
+        self.visitor.open(f"/book?package={package}")
+        given = {"name": "Ada Byron", "email": email, "phone": "", "travel_date": "2031-05-01"}
+        return str(self.visitor.submit(given)["id"])
+
+    def pay(self, booking_id: str, number: str = "4242424242424242", guest: str = "") -> str:
+        self.visitor.open(f"/pay?booking={booking_id}{guest}")
+        assert self.visitor.shown("booking")["totalPrice"] == 299.99
+        self.visitor.page.get_by_label("Card number").fill(number)
+        self.visitor.page.locator("form button").click()
+        self.visitor.page.wait_for_selector("#done, #failed")
+        return self.visitor.page.locator("#done, #failed").text_content()
+
+    def own(self, booking_id: str, status: str) -> dict[str, Any]:
+        """The booking on the dashboard, once its payment has that status."""
+        for _ in range(50):
+            self.visitor.open("/dashboard")
+            (own,) = [row for row in self.visitor.shown("bookings") if str(row["id"]) == booking_id]
+            if own["paymentStatus"] == status:
+                return own
+            self.visitor.page.wait_for_timeout(200)
+        raise AssertionError(f"the booking did not become {status}: {own}")
+
+    def log_in(self, email: str, password: str) -> None:
+        self.visitor.open("/admin/login")
+        assert self.visitor.submit({"email": email, "password": password})["email"] == email
+
+    def refused(self, id: str) -> str:
+        """Change a booking's status on the staff's page; what it says against it."""
+        self.visitor.open("/admin")
+        self.visitor.page.evaluate("document.querySelector('#failed')?.remove()")
+        place = self.visitor.page.locator("form")
+        place.locator("[name=id]").fill(id)
+        place.locator("[name=status]").fill("Confirmed")
+        place.locator("button").click()
+        return self.visitor.page.wait_for_selector("#failed").text_content()
+
+
+STAFF_PASSWORD = "travel-demo-2026"  # of the seed
+
+
+@pytest.mark.timeout(240)
 def test_the_sites_own_calls(visitor: Visitor, stack: Stack, db: psycopg.Connection):
-    email = unique_email("browser")
+    chain = Chain(visitor, stack, db)
     # What everybody reads, straight from the tables.
     visitor.open("/")
-    packages = visitor.shown("packages")
-    package = next(row for row in packages if row["title"] == "Kathmandu Valley Heritage")
+    package = next(row for row in visitor.shown("packages") if row["title"] == "Kathmandu Valley Heritage")
     assert len(package["itineraries"]) == 4
     assert {row["published"] for row in visitor.shown("faqs")} == {True}
+    assert visitor.shown("slides")[0]["cta"]
 
     # Signing up, by the address without /api and with `Bearer null`; the mailed link; logging in.
     visitor.open("/signup")
-    done = visitor.submit({"name": "Ada Byron", "email": email, "password": PASSWORD})
+    done = visitor.submit({"name": "Ada Byron", "email": chain.email, "password": PASSWORD})
     assert done["requiresVerification"] is True
     visitor.page.context.clear_cookies()
     with closing(Mailbox(stack.url("mailbox"))) as mailbox:
-        letter = mailbox.wait_for(email, "")
+        letter = mailbox.wait_for(chain.email, "")
     link = urlsplit(match(r"https?://\S+/verify-email\?\S+", letter["text"])[0])
     visitor.open(f"{link.path}?{link.query}")
     assert visitor.shown("done")["message"] == "Email verified successfully"
     visitor.open("/login")
-    assert visitor.submit({"email": email, "password": PASSWORD})["customer"]["email"] == email
-
-    # Booking with the price of the package, paying the card, and seeing both on the dashboard.
-    visitor.open(f"/book?package={package['id']}")
-    order = {"customer_name": "Ada", "customer_email": email, "travel_date": "2031-05-01", "number_of_guests": 2}
-    booking = visitor.submit(order)
-    assert (booking["totalPrice"], booking["status"]) == (599.98, "pending")
-    visitor.open(f"/pay?booking={booking['id']}")
-    assert visitor.shown("booking")["totalPrice"] == 599.98
-    assert visitor.shown("stripe") == "function"
-    assert visitor.submit({"number": "4242424242424242"}) == "succeeded"
-    for _ in range(50):
-        visitor.open("/dashboard")
-        (own,) = visitor.shown("bookings")
-        if own["paymentStatus"] == "Paid":
-            break
-        visitor.page.wait_for_timeout(200)
-    assert (own["id"], own["paymentStatus"], own["status"]) == (booking["id"], "Paid", "confirmed")
-    assert visitor.shown("customer")["total_bookings"] == 1
-
-    # A visitor's booking and ticket by supabase-js: the amount is the package's, the row comes back.
-    visitor.open("/enquire")
-    (sent,) = visitor.submit({"name": "Eve", "email": email, "package": "Chitwan Jungle Safari"})
-    assert (sent["amount"], sent["payment_status"]) == (349.5, "Pending")
-    ticket = visitor.submit({"subject": "Visa?", "customer": "Eve", "email": email}, form=1)
-    assert (ticket["status"], ticket["assigned_to"]) == ("Open", "")
+    assert visitor.submit({"email": chain.email, "password": PASSWORD})["customer"]["email"] == chain.email
     assert visitor.faults == []
 
+    # Booked on the package's page, it is on the dashboard; a card is declined there, another one pays.
+    booking = chain.book(chain.email)
+    assert chain.own(booking, "Pending")["status"] == "pending"
+    assert "declined" in chain.pay(booking, "4000000000000002")
+    assert chain.pay(booking) == "succeeded"
+    own = chain.own(booking, "Paid")
+    assert (own["status"], own["totalPrice"]) == ("confirmed", 299.99)
+    assert visitor.shown("customer")["total_bookings"] == 1
+
+    # The page forgot who was signed in, the browser's cookie is still there: who pays next is a guest all the same.
+    theirs = chain.book(unique_email("guest"))
+    db.execute("update bookings set customer_id = null where id::text = %s", [theirs])  # as booked elsewhere
+    assert chain.pay(theirs, guest="&guest=1") == "succeeded"
+    assert fetch_row(db, "select customer_id from transactions where booking_id::text = %s", [theirs]) == (None,)
+    visitor.open("/contact")
+    ticket = visitor.submit({"subject": "Visa?", "customer": "Eve", "email": chain.email})
+    assert (ticket["status"], ticket["assigned_to"]) == ("Open", "")
+
     # Nobody is staff by looking at the staff's page.
+    visitor.faults.clear()
+    visitor.page.context.clear_cookies()
     visitor.open("/admin")
     assert visitor.page.locator("#bookings").text_content() == "[]"
     assert "permission denied" in visitor.page.locator("#failed").text_content()
     visitor.faults.clear()
 
-    # Staff signs in, lists and edits through supabase-js, and saves settings.
-    visitor.open("/admin/login")
-    staff = {"email": "admin@jklg.example", "password": "travel-demo-2026"}
-    assert visitor.submit(staff)["role"] == "Admin"
+    # Staff lists what is newest first, confirms, and the page's own mail becomes one of ours.
+    waiting = chain.book(unique_email("waiting"))
+    chain.log_in("admin@jklg.example", STAFF_PASSWORD)
+    visitor.faults.clear()  # of the visitor's insert into email_history, which is staff's alone
     visitor.open("/admin")
-    assert visitor.shown("count") >= 3
-    listed = visitor.shown("bookings")
-    assert {booking["id"], sent["id"]} <= {row["id"] for row in listed}
+    listed = [str(row["id"]) for row in visitor.shown("bookings")]
+    assert listed[0] == waiting and {booking, theirs} <= set(listed)
     assert all("password_hash" not in row for row in visitor.shown("users"))
     assert "Visa?" in {row["subject"] for row in visitor.shown("tickets")}
-    (edited,) = visitor.submit({"id": sent["id"], "status": "Confirmed", "notes": "Called."})
-    assert (edited["status"], edited["notes"]) == ("Confirmed", "Called.")
-    stored = db.execute("select status, notes from bookings where id = %s", [sent["id"]]).fetchone()
-    assert stored == ("Confirmed", "Called.")
+    edited = visitor.submit({"id": waiting, "status": "Confirmed", "notes": "Called."})
+    assert (edited["status"], edited["notes"], edited["mail"]) == ("Confirmed", "Called.", "pending")
+    queued = "select recipient from email_outbox where booking_id::text = %s and state in ('queued', 'sent', 'sending')"
+    assert fetch_row(db, queued, [waiting])[0] == edited["email"]
     visitor.open("/admin/settings")
     assert visitor.submit({"siteName": "JKLG"})["data"] == {"general_settings": {"siteName": "JKLG"}}
     (setting,) = visitor.submit({"key": "ui_preferences", "value": "dark"}, form=1)
     assert setting["value"] == {"text": "dark"}
     assert visitor.faults == []
+
+
+@pytest.mark.timeout(120)
+def test_a_guide_is_refused_and_still_a_visitor(visitor: Visitor, stack: Stack, db: psycopg.Connection):
+    chain = Chain(visitor, stack, db)
+    waiting = chain.book(unique_email("waiting"))
+    chain.log_in("guide@jklg.example", STAFF_PASSWORD)
+    assert chain.refused(waiting) == "Insufficient permissions. Required: bookings_edit"
+    assert fetch_row(db, "select status from bookings where id::text = %s", [waiting]) == ("Pending",)
+    # The public forms in the same browser.
+    chain.book(unique_email("friend"))
+    visitor.open("/contact")
+    assert visitor.submit({"subject": "Visa?", "customer": "Eve", "email": chain.email})["status"] == "Open"
+    assert visitor.submit({"name": "Eve", "message": "Fine mountains."}, form=1) == "thank you"
+    # The first page after the session has ended.
+    db.execute("delete from staff_sessions")
+    visitor.faults.clear()
+    visitor.open("/")
+    assert visitor.shown("packages") and visitor.faults == []
+    assert "jklg_staff" not in {cookie["name"] for cookie in visitor.page.context.cookies()}
+
+
+def test_the_page_gives_up_on_live_updates_at_once(visitor: Visitor):
+    tries: list[str] = []
+    visitor.page.on("websocket", lambda socket: tries.append(socket.url))
+    visitor.open("/live")
+    visitor.page.wait_for_timeout(5000)
+    assert tries == []
+    assert any("Content Security Policy" in fault for fault in visitor.faults)

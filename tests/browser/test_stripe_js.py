@@ -61,10 +61,9 @@ def test_a_card_that_is_typed_in_pays(payer: Payer):
     assert payer.number.input_value() == "4242 4242 4242 4242"
     answer = payer.confirm("4242 4242 4242 4242")
     assert (answer["paymentIntent"]["status"], answer.get("error")) == ("succeeded", None)
-    charge = payer.client.v1.charges.retrieve(
-        payer.client.v1.payment_intents.retrieve(answer["paymentIntent"]["id"]).latest_charge
-    )
-    assert (charge.billing_details.name, charge.payment_method_details.card.last4) == ("Ada", "4242")
+    paid = payer.client.v1.payment_intents.retrieve(answer["paymentIntent"]["id"], {"expand": ["latest_charge"]})
+    charge = paid.to_dict()["latest_charge"]
+    assert (charge["billing_details"]["name"], charge["payment_method_details"]["card"]["last4"]) == ("Ada", "4242")
     heard = payer.ask("heard")
     assert heard[0] == ["ready", None] and ["focus", None] in heard and heard[-1] == ["change", True]
 

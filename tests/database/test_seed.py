@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -44,7 +45,7 @@ def test_every_picture_is_one_that_make_run_serves(owner: psycopg.Connection):
 
 
 def test_the_settings_have_what_the_pages_read(owner: psycopg.Connection):
-    settings = dict(owner.execute("select key, value from site_settings").fetchall())
+    settings: dict[str, Any] = dict(owner.execute("select key, value from site_settings").fetchall())
     slides = settings["hero_slides"]
     assert slides and all(
         all(slide[name] for name in ("id", "image", "title", "subtitle", "cta", "link")) for slide in slides
