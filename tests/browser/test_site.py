@@ -61,6 +61,7 @@ def address(stack: Stack, supabase_js: bytes, tmp_path_factory: pytest.TempPathF
         "stripeUrl": stack.url("stripe"),
     }
     (dist / "config.js").write_text(f"const config = {json.dumps(config)};")
+    stack.postgres.execute("delete from site_settings")  # what other tests saved there
     stack.postgres.execute(SEED.read_text())
     control = Control(stack.url("stripe"))
     control.deliveries(on=True, forget=True)  # other tests deliver events themselves
