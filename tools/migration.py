@@ -31,12 +31,13 @@ insert into app.migrations (version) values ('{version}') on conflict do nothing
 notify pgrst, 'reload schema';
 """
 # What of a schema is written anew as it stands; the rest (tables, columns, indexes, rows) takes an author.
+# In the order in which they can be made: what asks comes after what it asks.
 NAMED = {
     "function": r"create or replace (?:function|procedure) ([\w.]+)",
+    "constraint": r"call app\.(?:add_check|bound_\w+)\('([\w.]+)', '(\w+)'",
     "view": r"create or replace view ([\w.]+)",
     "policy": r"create policy (\w+) on ([\w.]+)",
     "trigger": r"create or replace trigger (\w+).*? on ([\w.]+)",
-    "constraint": r"call app\.(?:add_check|bound_\w+)\('([\w.]+)', '(\w+)'",
 }
 
 Rows = dict[tuple[str, str], str]
@@ -69,7 +70,8 @@ def sources(migration: Path) -> list[str]:
 def put_together() -> int:
     """Write the migrations that are not released yet anew."""
     for path in sorted(MIGRATIONS.glob("*.sql")):
-        path.write_text(composed(path))
+        if sources(path):  # else somebody wrote it, and it is left as it is
+            path.write_text(composed(path))
     return _say(f"{len(list(MIGRATIONS.glob('*.sql')))} migrations are as supabase/schemas says.")
 
 
@@ -125,7 +127,7 @@ def write_delta(name: str) -> int:
     if not changed:
         return _say("The migrations are as supabase/schemas says.")
     path = MIGRATIONS / f"{datetime.now(UTC):%Y%m%d%H%M%S}_{re.sub(r'[^a-z0-9]+', '_', name.lower())}.sql"
-    statements, by_hand = _delta(changed, after)
+    statements, by_hand = _delta(changed, before, after)
     notes = "".join(f"-- By hand: {note}\n" for note in by_hand)
     path.write_text(
         f"-- What it does: …\n-- Roll back: supabase/rollbacks/{path.name}\n{notes}\n"
@@ -148,40 +150,58 @@ def statements(text: str) -> Iterator[str]:
             start = match.end()
 
 
-def _delta(changed: list[tuple[str, str]], after: Rows) -> tuple[list[str], list[str]]:
+def _delta(changed: list[tuple[str, str]], before: Rows, after: Rows) -> tuple[list[str], list[str]]:
+    """The statements that make the difference, drops first, and what is left to the author."""
     found = _known_statements()
-    written: dict[str, None] = {}
+    drops: set[tuple[int, str]] = set()
+    made: set[tuple[int, int, str]] = set()
     by_hand = []
+    gone = [name for kind, name in changed if (kind, name) not in after and kind in ("table", "view", "function")]
+    named = [_plain(kind, name) for kind, name in changed if kind in NAMED]
     for kind, name in changed:
         is_gone = (kind, name) not in after
-        key = (kind, _plain(kind, name))
-        if is_gone and kind in ("function", "view"):
-            written[f"drop {kind} if exists {name};"] = None
-        elif is_gone and kind in ("policy", "trigger"):
-            table, _, own = name.rpartition(".")
-            written[f"drop {kind} if exists {own} on {table};"] = None
-        elif key in found and not is_gone:
-            if kind == "policy":
-                table, _, own = name.rpartition(".")
-                written[f"drop policy if exists {own} on {table};"] = None
-            written.update(dict.fromkeys(found[key]))
-        elif kind not in ("comment", "grant") or not any(_plain(k, n) in name for k, n in changed if k in NAMED):
+        drop = _drop(kind, name, before, after)
+        if drop:
+            drops.add((list(reversed(NAMED)).index(kind), drop))
+        if not is_gone and (known := found.get((kind, _plain(kind, name)))):
+            made |= {(list(NAMED).index(kind), place, statement) for place, statement in known}
+        elif kind in ("comment", "grant") and any(told in name for told in (gone if is_gone else named)):
+            continue
+        elif not drop:
             by_hand.append(f"{kind} {name} " + ("is gone" if is_gone else f"is now: {after[kind, name]}"))
-    return list(written), by_hand
+    return [statement for _, statement in sorted(drops)] + [statement for *_, statement in sorted(made)], by_hand
 
 
-def _known_statements() -> dict[tuple[str, str], list[str]]:
-    """(kind, name) to the statements of supabase/schemas that make it, comment on it and grant it."""
-    found: dict[tuple[str, str], list[str]] = {}
+def _drop(kind: str, name: str, before: Rows, after: Rows) -> str:
+    """What takes away something that is gone, or that cannot be replaced as it is; empty when nothing has to go."""
+    old, new = before.get((kind, name)), after.get((kind, name))
+    table, _, own = name.rpartition(".")
+    if kind == "policy" and old is not None or kind == "trigger" and new is None:
+        return f"drop {kind} if exists {own} on {table};"
+    if kind == "view" and new is None:
+        return f"drop view if exists {name};"
+    if kind == "function" and old is not None and (new is None or _signature(old) != _signature(new)):
+        return f"drop routine if exists {name};"
+    return ""
+
+
+def _signature(definition: str) -> str:
+    """The names of parameters and the result, which no `create or replace` changes."""
+    return re.sub(r" DEFAULT [^,)]*", "", definition.partition("\n LANGUAGE")[0])
+
+
+def _known_statements() -> dict[tuple[str, str], list[tuple[int, str]]]:
+    """(kind, name) to the statements of supabase/schemas that make, comment on and grant it, with their places."""
+    found: dict[tuple[str, str], list[tuple[int, str]]] = {}
     every = [s for path in schema_paths() for s in statements((SUPABASE / "schemas" / path).read_text())]
-    for statement in every:
+    for place, statement in enumerate(every):
         sql = re.sub(r"\A(--[^\n]*\n|\n)*", "", statement)
         for kind, pattern in NAMED.items():
             if match := re.match(pattern, sql, re.DOTALL):
-                found[kind, ".".join(reversed(match.groups()))] = [statement]
+                found[kind, ".".join(reversed(match.groups()))] = [(place, statement)]
     for kind, name in [key for key in found if key[0] in ("function", "view")]:
         about = re.compile(rf"(comment on|grant [a-z, ]+ on)\b[^']*\b{re.escape(name)}\b", re.DOTALL)
-        found[kind, name] += [s for s in every if about.search(s) and s not in found[kind, name] and "$$" not in s]
+        found[kind, name] += [(n, s) for n, s in enumerate(every) if about.search(s) and "$$" not in s]
     return found
 
 

@@ -75,7 +75,9 @@ def proxy(resource: str) -> Response:
     if answer.status == 401:
         cookies.clear_session_cookie("staff")
     is_read = request.method in ("GET", "HEAD")
-    if is_read and answer.status == 401 or is_form and answer.status in (401, 403):
+    # A value that staff may not set is refused as such, and not written by somebody else.
+    may_not = is_form and answer.status == 403 and b"_create" in answer.data
+    if answer.status == 401 and (is_read or is_form) or may_not:
         visitors = _send(resource, _as_visitor(), body)
         refused, answer = (visitors, answer) if visitors.status in (401, 403) else (answer, visitors)
         refused.drain_conn()
@@ -92,7 +94,7 @@ def answer_error(error: ServiceError) -> Response:
 def _handed_on(answer: BaseHTTPResponse) -> Response:
     """Supabase's answer as the caller gets it."""
     returned = [(name, value) for name, value in answer.headers.items() if name.lower() in RETURNED]
-    if answer.status == 400:
+    if answer.status in (400, 403):
         encoded = ("content-encoding", "content-length")
         returned = [(name, value) for name, value in returned if name.lower() not in encoded]
         return Response(_said(answer.data), answer.status, returned)

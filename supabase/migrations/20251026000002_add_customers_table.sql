@@ -223,6 +223,10 @@ comment on function public.update_customer_stats(uuid) is
 create or replace function app.tg_update_customer_stats()
 returns trigger language plpgsql volatile security definer set search_path = '' as $$
 begin
+  if tg_op = 'UPDATE' and old.customer_id <> new.customer_id then
+    -- In the same order whichever way a row is handed over, so that two of them do not wait for each other.
+    perform from public.customers where id in (old.customer_id, new.customer_id) order by id for no key update;
+  end if;
   if tg_op <> 'INSERT' and old.customer_id is not null then
     perform public.update_customer_stats(old.customer_id);
   end if;
@@ -265,13 +269,23 @@ returns uuid language sql stable set search_path = '' as $$
 $$;
 comment on function app.find_verified_customer is 'The customer who has proven that address; null for nobody.';
 
--- After the row is there, so that a stranger who books under somebody's address is not shown that it has an account.
+create or replace function app.lock_address(p_email text)
+returns void language sql volatile set search_path = '' as $$
+  select pg_advisory_xact_lock(hashtextextended('address:' || lower(p_email), 0)) where p_email <> '';
+$$;
+comment on function app.lock_address is
+  'Taken before all rows by who proves or gives up an address, and by a booking that carries it: neither misses the other.';
+
+-- After the row is there, so that a visitor who books under somebody's address is not shown that it has an account. Who is
+-- signed in can tell by the list of their own bookings; a limit of how many one books stands in its way.
 -- Definer: visitors and staff do not read customers.
 create or replace function app.tg_bookings__find_customer()
 returns trigger language plpgsql security definer set search_path = '' as $$
 declare
-  v_customer_id uuid := app.find_verified_customer(new.email);
+  v_customer_id uuid;
 begin
+  perform app.lock_address(new.email);
+  v_customer_id := app.find_verified_customer(new.email);
   if tg_op = 'INSERT' then
     v_customer_id := coalesce(v_customer_id, new.customer_id, app.visiting_customer());
   elsif v_customer_id is null and new.customer_id is distinct from app.find_verified_customer(old.email) then
@@ -347,7 +361,13 @@ declare
   v_data jsonb;
 begin
   select * into v_booking from public.bookings where id = p_booking_id;
-  if v_booking.email = '' then
+  if v_booking.email = '' and p_template = 'payment-receipt' then
+    select t.metadata #>> '{contact,email}', t.metadata #>> '{contact,name}' into v_booking.email, v_booking.name
+    from public.transactions t
+    where t.booking_id = p_booking_id and t.metadata ? 'contact' and t.status in ('completed', 'refunded')
+    order by t.created_at desc limit 1;
+  end if;
+  if coalesce(v_booking.email, '') = '' then
     return null;
   end if;
   v_currency := app.booking_currency(v_booking.currency);
@@ -385,6 +405,13 @@ comment on function app.queue_booking_mail is
 create or replace function app.tg_bookings__queue_mail()
 returns trigger language plpgsql security definer set search_path = '' as $$
 begin
+  if tg_op = 'INSERT' and app.find_verified_customer(new.email) is null then
+    begin
+      perform app.take_rate_limit('booking_mail', new.email, '[{"count": 5, "seconds": 3600}]');
+    exception when sqlstate 'PT429' then
+      return null;  -- a stranger's address is not flooded with bookings that its owner never made
+    end;
+  end if;
   perform app.queue_booking_mail(new.id, case new.status
     when 'Pending' then 'booking-received' when 'Confirmed' then 'booking-confirmed' when 'Cancelled' then 'booking-cancelled'
   end);

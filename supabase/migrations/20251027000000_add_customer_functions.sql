@@ -337,6 +337,7 @@ declare
   v_verified_at timestamptz;
   v_token public.email_verification_tokens;
 begin
+  perform app.lock_address((select email from public.customers where id = p_customer_id));
   select verified_at into v_verified_at from public.customers
   where id = p_customer_id and deleted_at is null for no key update;
   select * into v_token from public.email_verification_tokens
@@ -359,6 +360,7 @@ returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
   v_id uuid;
 begin
+  perform app.lock_address(p_email);
   select id into v_id from public.customers
   where lower(email) = lower(p_email) and deleted_at is null for no key update;
   if v_id is null then
@@ -473,10 +475,10 @@ comment on function public.set_customer_status is
 create or replace function public.delete_customer(p_customer_id uuid, p_password_hash text)
 returns void language plpgsql volatile set search_path = '' as $$
 declare
-  v_proven text := (
-    select lower(email) from public.customers where id = p_customer_id and verified_at is not null
-  );
+  v_proven text;
 begin
+  perform app.lock_address((select email from public.customers where id = p_customer_id));
+  v_proven := (select lower(email) from public.customers where id = p_customer_id and verified_at is not null);
   perform from public.bookings
   where customer_id = p_customer_id or (customer_id is null and lower(email) = v_proven) for update;
   update public.customers
@@ -487,8 +489,17 @@ begin
     raise sqlstate 'PT401' using message = 'Invalid password', hint = 'invalid_password';
   end if;
   update public.bookings
-  set name = 'Deleted customer', email = 'deleted@example.invalid', phone = '', message = '', special_requests = ''
+  set name = 'Deleted customer', email = 'deleted@example.invalid', phone = '', message = '', special_requests = '',
+    notes = ''
   where customer_id = p_customer_id or (customer_id is null and lower(email) = v_proven);
+  update public.transactions set metadata = metadata - 'contact'
+  where metadata ? 'contact' and (customer_id = p_customer_id or lower(metadata #>> '{contact,email}') = v_proven);
+  update public.ticket_messages m set name = 'Deleted customer'
+  from public.support_tickets t
+  where t.id = m.ticket_id and m.from_type = 'customer' and lower(t.email) = v_proven;
+  update public.email_history
+  set recipient_email = 'deleted@example.invalid', recipient_name = 'Deleted customer', subject = '', body = ''
+  where lower(recipient_email) = v_proven;
   update public.support_tickets set customer = 'Deleted customer', email = 'deleted@example.invalid'
   where lower(email) = v_proven;
   delete from public.email_outbox where customer_id = p_customer_id or lower(recipient) = v_proven;

@@ -35,7 +35,13 @@ def test_everybody_sees_four_things_of_a_customer(api, customer):
 
 def test_delete_erases_the_person_keeps_the_money_and_frees_the_address(api, db, customer, events):
     booking = make_booking(
-        db, email=customer.email, customer_id=customer.id, phone="+44", message="hi", special_requests="vegan"
+        db,
+        email=customer.email,
+        customer_id=customer.id,
+        phone="+44",
+        message="hi",
+        special_requests="vegan",
+        notes="Called.",
     )
     guest = make_booking(db, email=customer.email.upper())
     foreign = make_booking(db, name="Someone Else")
@@ -50,10 +56,11 @@ def test_delete_erases_the_person_keeps_the_money_and_frees_the_address(api, db,
     customer.api.get("/api/customers/me", expect=401)
     customer.api.delete(f"/api/customers/{customer.id}", {"password": PASSWORD}, expect=401)
     api.get(f"/api/customers/{customer.id}", expect=404)
-    kept = "select name, email, phone, message, special_requests, amount from bookings where id = %s"
+    kept = "select name, email, phone, message, special_requests, notes, amount from bookings where id = %s"
     for erased in (booking, guest):
         row = db.execute(kept, [erased]).fetchone()
-        assert row[:5] == ("Deleted customer", "deleted@example.invalid", "", "", "") and float(row[5]) == 299.99
+        assert row[:2] == ("Deleted customer", "deleted@example.invalid")
+        assert row[2:6] == ("", "", "", "") and float(row[6]) == 299.99
     assert db.execute(kept, [foreign]).fetchone()[0] == "Someone Else"
     assert db.execute("select amount from transactions where customer_id = %s", [customer.id]).fetchone() == (29999,)
     assert events(customer.id)["deleted"] == 1
@@ -69,8 +76,18 @@ def test_nothing_of_a_deleted_person_is_left_in_any_table(api, db, customer, lin
     make_booking(db, customer_id=customer.id, name=marks["name"], email=customer.email, phone=marks["phone"])
     api.post("/api/customers/forgot-password", {"email": customer.email})
     api.post("/api/customers/login", {"email": customer.email, "password": "wrong"}, expect=401)
-    ticket = "insert into support_tickets (subject, customer, email) values ('Help', %s, %s)"
-    db.execute(ticket, [marks["name"], customer.email])
+    ticket = "insert into support_tickets (subject, customer, email) values ('Help', %s, %s) returning id"
+    (ticket_id,) = db.execute(ticket, [marks["name"], customer.email]).fetchone()
+    said = "insert into ticket_messages (ticket_id, name, message) values (%s, %s, 'Thanks')"
+    db.execute(said, [ticket_id, marks["name"]])
+    told = "insert into email_history (recipient_email, recipient_name, subject, body) values (%s, %s, %s, %s)"
+    db.execute(told, [customer.email, marks["name"], "For " + marks["name"], "Dear " + marks["name"]])
+    nameless = make_booking(db, name="", email="")
+    paid = """
+        insert into transactions (booking_id, amount, currency, metadata)
+        values (%s, 29999, 'usd', jsonb_build_object('contact', json_build_object('email', %s::text, 'name', %s::text)))
+    """
+    db.execute(paid, [nameless, customer.email, marks["name"]])
     customer.api.delete(f"/api/customers/{customer.id}", {"password": PASSWORD})
     tables = db.execute("select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'")
     for (table,) in tables.fetchall():

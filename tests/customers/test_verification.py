@@ -1,5 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
 from service.credentials import hash_token
 from tests.factories import make_booking, unique_email
+from tests.sure import fetch_row
 
 VERIFY = "/api/customers/verify-email"
 RESEND = "/api/customers/resend-verification"
@@ -100,6 +106,26 @@ def test_guest_bookings_become_the_customers_once_the_address_is_proven(api, db,
     assert {booking["id"] for booking in me.get(mine_path)["bookings"]} == {mine, second}
     for foreign in (other, taken):
         me.get(f"{mine_path}/{foreign}", expect=404)
+
+
+@pytest.mark.parametrize("proof", ["verify", "delete"])
+def test_a_booking_made_while_its_address_is_proven_or_given_up(stack, db, api, newcomer, proof):
+    """Each waits for the other, so that neither misses it."""
+    customer_id, email = newcomer["customerId"], newcomer["email"]
+    query, given = "select verify_customer_by_hand(%s)", [email]
+    if proof == "delete":
+        db.execute(query, given)
+        (password_hash,) = fetch_row(db, "select password_hash from customers where id = %s", [customer_id])
+        query, given = "select delete_customer(%s, %s)", [customer_id, password_hash]
+    with psycopg.connect(stack.postgres.uri()) as connection, ThreadPoolExecutor(1) as threads:
+        booking = make_booking(connection, email=email)
+        waiting = threads.submit(db.execute, query, given)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.2)
+        connection.commit()
+        waiting.result(5)
+    found = fetch_row(db, "select customer_id::text, email from bookings where id = %s", [booking])
+    assert found == (customer_id, email if proof == "verify" else "deleted@example.invalid")
 
 
 def test_resend_answers_the_same_for_every_address(api, customer, newcomer):

@@ -286,13 +286,23 @@ def test_a_key_that_is_none_is_refused(api, book, key):
     assert answer["code"] == "idempotency_key_invalid"
 
 
-def test_a_booking_without_contact_takes_the_guests(api, db, book):
+def test_a_payment_of_a_booking_without_contact_takes_the_guests(api, db, book):
     booking_id = book(name="", email="")
     answer = api.post(CREATE, {"bookingId": booking_id}, expect=400)
     assert answer == {"error": "Please give your name and e-mail address.", "code": "contact_required"}
     api.post(CREATE, {"bookingId": booking_id, "email": "Eve@Example.com", "name": "Eve"})
     found = db.execute("select name, email from bookings where id::text = %s", [booking_id]).fetchone()
-    assert found == ("Eve", "eve@example.com")
+    assert found == ("", "")
+    found = db.execute("select metadata -> 'contact' from transactions where booking_id::text = %s", [booking_id])
+    assert found.fetchone() == ({"name": "Eve", "email": "eve@example.com"},)
+
+
+def test_no_booking_is_taken_over_by_an_address_given_while_paying(api, customer, db, book):
+    nobodys, anothers = book(name="", email=""), book(name="", email="", customer_id=make_customer(api, db).id)
+    for booking_id in (nobodys, anothers):
+        api.post(CREATE, {"bookingId": booking_id, "email": customer.email, "name": "Eve"})
+    found = db.execute("select count(*) from bookings where customer_id = %s", [customer.id]).fetchone()
+    assert found == (0,)
 
 
 def test_a_booking_never_takes_the_address_of_who_opened_it(api, customer, db, book):
@@ -301,8 +311,8 @@ def test_a_booking_never_takes_the_address_of_who_opened_it(api, customer, db, b
     assert answer["code"] == "contact_required"
     answer = customer.api.post(CREATE, {"bookingId": own})
     assert answer["email"] == customer.email
-    found = db.execute("select name, email from bookings where id::text = %s", [own]).fetchone()
-    assert found == ("Ada Byron", customer.email)
+    found = db.execute("select metadata -> 'contact' from transactions where booking_id::text = %s", [own]).fetchone()
+    assert found == ({"name": "Ada Byron", "email": customer.email},)
 
 
 def test_a_guests_booking_opened_by_a_customer_stays_the_guests(customer, db, stripe, book):

@@ -17,7 +17,13 @@ declare
   v_data jsonb;
 begin
   select * into v_booking from public.bookings where id = p_booking_id;
-  if v_booking.email = '' then
+  if v_booking.email = '' and p_template = 'payment-receipt' then
+    select t.metadata #>> '{contact,email}', t.metadata #>> '{contact,name}' into v_booking.email, v_booking.name
+    from public.transactions t
+    where t.booking_id = p_booking_id and t.metadata ? 'contact' and t.status in ('completed', 'refunded')
+    order by t.created_at desc limit 1;
+  end if;
+  if coalesce(v_booking.email, '') = '' then
     return null;
   end if;
   v_currency := app.booking_currency(v_booking.currency);
@@ -55,6 +61,13 @@ comment on function app.queue_booking_mail is
 create or replace function app.tg_bookings__queue_mail()
 returns trigger language plpgsql security definer set search_path = '' as $$
 begin
+  if tg_op = 'INSERT' and app.find_verified_customer(new.email) is null then
+    begin
+      perform app.take_rate_limit('booking_mail', new.email, '[{"count": 5, "seconds": 3600}]');
+    exception when sqlstate 'PT429' then
+      return null;  -- a stranger's address is not flooded with bookings that its owner never made
+    end;
+  end if;
   perform app.queue_booking_mail(new.id, case new.status
     when 'Pending' then 'booking-received' when 'Confirmed' then 'booking-confirmed' when 'Cancelled' then 'booking-cancelled'
   end);

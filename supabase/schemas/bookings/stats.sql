@@ -35,6 +35,10 @@ comment on function public.update_customer_stats(uuid) is
 create or replace function app.tg_update_customer_stats()
 returns trigger language plpgsql volatile security definer set search_path = '' as $$
 begin
+  if tg_op = 'UPDATE' and old.customer_id <> new.customer_id then
+    -- In the same order whichever way a row is handed over, so that two of them do not wait for each other.
+    perform from public.customers where id in (old.customer_id, new.customer_id) order by id for no key update;
+  end if;
   if tg_op <> 'INSERT' and old.customer_id is not null then
     perform public.update_customer_stats(old.customer_id);
   end if;

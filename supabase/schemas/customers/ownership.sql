@@ -21,13 +21,23 @@ returns uuid language sql stable set search_path = '' as $$
 $$;
 comment on function app.find_verified_customer is 'The customer who has proven that address; null for nobody.';
 
--- After the row is there, so that a stranger who books under somebody's address is not shown that it has an account.
+create or replace function app.lock_address(p_email text)
+returns void language sql volatile set search_path = '' as $$
+  select pg_advisory_xact_lock(hashtextextended('address:' || lower(p_email), 0)) where p_email <> '';
+$$;
+comment on function app.lock_address is
+  'Taken before all rows by who proves or gives up an address, and by a booking that carries it: neither misses the other.';
+
+-- After the row is there, so that a visitor who books under somebody's address is not shown that it has an account. Who is
+-- signed in can tell by the list of their own bookings; a limit of how many one books stands in its way.
 -- Definer: visitors and staff do not read customers.
 create or replace function app.tg_bookings__find_customer()
 returns trigger language plpgsql security definer set search_path = '' as $$
 declare
-  v_customer_id uuid := app.find_verified_customer(new.email);
+  v_customer_id uuid;
 begin
+  perform app.lock_address(new.email);
+  v_customer_id := app.find_verified_customer(new.email);
   if tg_op = 'INSERT' then
     v_customer_id := coalesce(v_customer_id, new.customer_id, app.visiting_customer());
   elsif v_customer_id is null and new.customer_id is distinct from app.find_verified_customer(old.email) then

@@ -100,10 +100,10 @@ comment on function public.set_customer_status is
 create or replace function public.delete_customer(p_customer_id uuid, p_password_hash text)
 returns void language plpgsql volatile set search_path = '' as $$
 declare
-  v_proven text := (
-    select lower(email) from public.customers where id = p_customer_id and verified_at is not null
-  );
+  v_proven text;
 begin
+  perform app.lock_address((select email from public.customers where id = p_customer_id));
+  v_proven := (select lower(email) from public.customers where id = p_customer_id and verified_at is not null);
   perform from public.bookings
   where customer_id = p_customer_id or (customer_id is null and lower(email) = v_proven) for update;
   update public.customers
@@ -114,8 +114,17 @@ begin
     raise sqlstate 'PT401' using message = 'Invalid password', hint = 'invalid_password';
   end if;
   update public.bookings
-  set name = 'Deleted customer', email = 'deleted@example.invalid', phone = '', message = '', special_requests = ''
+  set name = 'Deleted customer', email = 'deleted@example.invalid', phone = '', message = '', special_requests = '',
+    notes = ''
   where customer_id = p_customer_id or (customer_id is null and lower(email) = v_proven);
+  update public.transactions set metadata = metadata - 'contact'
+  where metadata ? 'contact' and (customer_id = p_customer_id or lower(metadata #>> '{contact,email}') = v_proven);
+  update public.ticket_messages m set name = 'Deleted customer'
+  from public.support_tickets t
+  where t.id = m.ticket_id and m.from_type = 'customer' and lower(t.email) = v_proven;
+  update public.email_history
+  set recipient_email = 'deleted@example.invalid', recipient_name = 'Deleted customer', subject = '', body = ''
+  where lower(recipient_email) = v_proven;
   update public.support_tickets set customer = 'Deleted customer', email = 'deleted@example.invalid'
   where lower(email) = v_proven;
   delete from public.email_outbox where customer_id = p_customer_id or lower(recipient) = v_proven;

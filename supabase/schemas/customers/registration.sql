@@ -122,6 +122,7 @@ declare
   v_verified_at timestamptz;
   v_token public.email_verification_tokens;
 begin
+  perform app.lock_address((select email from public.customers where id = p_customer_id));
   select verified_at into v_verified_at from public.customers
   where id = p_customer_id and deleted_at is null for no key update;
   select * into v_token from public.email_verification_tokens
@@ -144,6 +145,7 @@ returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
   v_id uuid;
 begin
+  perform app.lock_address(p_email);
   select id into v_id from public.customers
   where lower(email) = lower(p_email) and deleted_at is null for no key update;
   if v_id is null then

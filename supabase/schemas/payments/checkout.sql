@@ -139,6 +139,7 @@ declare
   v_booking public.bookings := app.lock_booking(p_booking_id);
   v_email text;
   v_name text;
+  v_needs_contact boolean;
   v_id uuid;
 begin
   perform app.act_as('checkout');
@@ -149,16 +150,22 @@ begin
   v_id := app.find_idempotent_payment(v_scope, p_key, p_request_hash);
   if v_id is null then
     perform app.check_payable(v_booking, p_amount, p_currency);
-    if btrim(coalesce(v_booking.email, '')) = '' or btrim(coalesce(v_booking.name, '')) = '' then
+    v_needs_contact := btrim(coalesce(v_booking.email, '')) = '' or btrim(coalesce(v_booking.name, '')) = '';
+    if v_needs_contact then
       -- What the payer wrote, else what its customer is called: never the account of whoever opened the page.
       select coalesce(p_email, c.email), coalesce(p_name, c.name) into v_email, v_name
       from (values (true)) always left join public.customers c on c.id = v_booking.customer_id;
       if v_email is null or v_name is null then
         raise sqlstate 'PT400' using message = 'Please give your name and e-mail address.', hint = 'contact_required';
       end if;
-      update public.bookings set email = v_email, name = v_name where id = v_booking.id;
     end if;
     v_id := app.open_payment(v_booking);
+    if v_needs_contact then
+      -- With the payment, for its receipt; not in the booking, which would then belong to whoever has that address.
+      update public.transactions
+      set metadata = metadata || jsonb_build_object('contact', jsonb_build_object('email', v_email, 'name', v_name))
+      where id = v_id;
+    end if;
     if p_key is not null then
       insert into public.payment_idempotency_keys as known (scope, key, request_hash, transaction_id)
       values (v_scope, p_key, p_request_hash, v_id)

@@ -46,18 +46,23 @@ create or replace function app.queue_payment_mail(p_template text, p_id uuid, p_
 returns void language plpgsql volatile set search_path = '' as $$
 begin
   perform app.queue_email(
-    p_template, b.email,
+    p_template, contact.email,
     jsonb_build_object(
-      'name', b.name, 'booking_id', b.id, 'package', b.package, 'currency', t.currency,
+      'name', contact.name, 'booking_id', b.id, 'package', b.package, 'currency', t.currency,
       'exponent', (app.currency(t.currency)).exponent
     ) || p_data,
     p_dedupe_key
   )
   from public.transactions t
   join public.bookings b on b.id = t.booking_id
-  where t.id = p_id and btrim(coalesce(b.email, '')) <> '';
+  cross join lateral (
+    select coalesce(nullif(btrim(b.email), ''), t.metadata #>> '{contact,email}') as email,
+      coalesce(nullif(btrim(b.name), ''), t.metadata #>> '{contact,name}') as name
+  ) contact
+  where t.id = p_id and contact.email is not null;
 end $$;
-comment on function app.queue_payment_mail is 'Queue a mail about a transaction to the address of its booking.';
+comment on function app.queue_payment_mail is
+  'Queue a mail about a transaction to the address of its booking, else to the one given while paying.';
 
 create or replace function app.refund_rank(p_status text)
 returns integer language plpgsql immutable set search_path = '' as $$
