@@ -32,7 +32,7 @@ def create_payment_intent(data: PaymentRequest) -> Answer:
     """Start the payment of a booking
 
     The amount is the booking's. The same unpaid booking asked again gives the same intent. An `Idempotency-Key` header
-    holds for 24 hours.
+    holds for 24 hours. Without an `Authorization` header it is a guest who pays, whatever cookie comes along.
     """
     customer = customer_or_guest()
     task, payment = _start(data, customer and customer["id"])

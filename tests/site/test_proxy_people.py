@@ -117,6 +117,7 @@ def test_a_session_of_staff_that_ended_gives_nothing(staff, app, db: psycopg.Con
     guide.api.post("/api/auth/logout")
     assert api.get(path, headers=headers) == []  # as every visitor
     assert "jklg_staff=;" in api.last.headers["Set-Cookie"]
+    api.post("/rest/v1/bookings", [booking(unique_email("after"))], headers={**headers, **RETURNING}, expect=201)
     body = api.patch(path, {"notes": "x"}, headers=headers, expect=401)
     assert (body["code"], body["hint"]) == ("PT401", "session_ended")
     assert api.get("/rest/v1/admin_users", headers=headers, expect=401)["hint"] == "session_ended"
