@@ -45,8 +45,8 @@ def start(environment: dict[str, str]) -> Iterator:
 
     yield run
     for process in started:
-        process.kill()
-        process.communicate()
+        process.send_signal(signal.SIGINT)  # a kill would leave its Postgres behind
+        process.communicate(timeout=20)
 
 
 def stop(process: subprocess.Popen[str]) -> None:
