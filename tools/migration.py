@@ -122,7 +122,7 @@ def apply_schemas(connection: psycopg.Connection) -> None:
 
 def write_delta(name: str) -> int:
     """Write the next migration: what supabase/schemas has and the migrations have not."""
-    before, after = _both_catalogues()
+    before, after = both_catalogues()
     changed = sorted({key for key in before.keys() | after.keys() if before.get(key) != after.get(key)})
     if not changed:
         return _say("The migrations are as supabase/schemas says.")
@@ -215,7 +215,8 @@ def _plain(kind: str, name: str) -> str:
     return name
 
 
-def _both_catalogues() -> tuple[Rows, Rows]:
+def both_catalogues() -> tuple[Rows, Rows]:
+    """That of a database made by the migrations, and that of one made from supabase/schemas."""
     with tempfile.TemporaryDirectory() as folder, Postgres(Path(folder)) as server:
         found = []
         for database in ("migrated", "declared"):

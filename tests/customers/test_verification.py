@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from service.credentials import hash_token
-from tests.factories import make_booking, unique_email
+from tests.factories import make_booking, make_customer, unique_email
 from tests.sure import fetch_row
 
 VERIFY = "/api/customers/verify-email"
@@ -126,6 +126,21 @@ def test_a_booking_made_while_its_address_is_proven_or_given_up(stack, db, api, 
         waiting.result(5)
     found = fetch_row(db, "select customer_id::text, email from bookings where id = %s", [booking])
     assert found == (customer_id, email if proof == "verify" else "deleted@example.invalid")
+
+
+def test_bookings_that_change_hands_both_ways_at_once_do_not_lock_each_other_out(stack, db, api):
+    """Whichever way a booking goes, the lower of the two customers is locked first."""
+    low, high = sorted(make_customer(api, db).id for _ in range(2))
+    booking = make_booking(db, customer_id=high)
+    row = "select id from customers where id = %s for no key update"
+    with psycopg.connect(stack.postgres.uri()) as holder, ThreadPoolExecutor(1) as threads:
+        holder.execute(row, [low])
+        handing = threads.submit(db.execute, "update bookings set customer_id = %s where id = %s", [low, booking])
+        with pytest.raises(TimeoutError):
+            handing.result(0.2)
+        assert holder.execute(row + " skip locked", [high]).fetchone()
+        holder.commit()
+        handing.result(5)
 
 
 def test_resend_answers_the_same_for_every_address(api, customer, newcomer):

@@ -80,6 +80,15 @@ def test_a_cookie_of_staff_does_not_close_the_public_forms(role: str, people, ap
     api.post("/rest/v1/support_tickets", [ticket], headers=headers, expect=201)
 
 
+def test_a_value_that_staff_may_not_set_is_not_written_by_a_visitor(people: dict[str, Staff], api: Client, db):
+    row = {**booking(unique_email("value")), "payment_status": "Paid"}
+    api.post("/rest/v1/bookings", row, headers={"Prefer": "return=minimal"}, expect=201)  # where it counts for nothing
+    row["email"] = unique_email("value")
+    body = api.post("/rest/v1/bookings", row, headers=cookie(people["Support"]), expect=403)
+    assert body["message"] == "Insufficient permissions. Required: bookings_update_payment"
+    assert db.execute("select from bookings where email = %s", [row["email"]]).fetchall() == []
+
+
 def test_what_neither_staff_nor_a_visitor_may_is_refused_as_staff(people: dict[str, Staff], api: Client):
     headers = {**cookie(people["Manager"]), **RETURNING}
     said = {"name": "Eve", "message": "Fine", "rating": 5, "status": "published", "image": "https://pictures.example/a"}
