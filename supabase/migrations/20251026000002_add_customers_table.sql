@@ -351,28 +351,33 @@ returns integer language sql immutable set search_path = '' as $$
 $$;
 comment on function app.booking_mail_rank is 'How much a mail about a booking says; null for one that is sent by itself.';
 
+create or replace function app.mail_contact(p_booking public.bookings, p_transaction_id uuid, out email text, out name text)
+language sql stable set search_path = '' as $$
+  select coalesce(nullif(btrim(p_booking.email), ''), given ->> 'email'),
+    case when btrim(p_booking.email) <> '' then p_booking.name else given ->> 'name' end
+  from (select (select metadata -> 'contact' from public.transactions where id = p_transaction_id) as given) payment;
+$$;
+comment on function app.mail_contact is
+  'Whom a mail about a booking goes to: its own address, else the one given while paying; null without both.';
+
 create or replace function app.queue_booking_mail(
   p_booking_id public.booking_key, p_template text, p_facts jsonb default '{}'
 ) returns uuid language plpgsql volatile set search_path = '' as $$
 declare
   v_booking public.bookings;
+  v_contact record;
   v_currency text;
   v_waiting public.email_outbox;
   v_data jsonb;
 begin
   select * into v_booking from public.bookings where id = p_booking_id;
-  if v_booking.email = '' and p_template = 'payment-receipt' then
-    select t.metadata #>> '{contact,email}', t.metadata #>> '{contact,name}' into v_booking.email, v_booking.name
-    from public.transactions t
-    where t.booking_id = p_booking_id and t.metadata ? 'contact' and t.status in ('completed', 'refunded')
-    order by t.created_at desc limit 1;
-  end if;
-  if coalesce(v_booking.email, '') = '' then
+  v_contact := app.mail_contact(v_booking, (p_facts ->> 'transaction_id')::uuid);
+  if v_contact.email is null then
     return null;
   end if;
   v_currency := app.booking_currency(v_booking.currency);
   v_data := p_facts || jsonb_build_object(
-    'name', v_booking.name, 'booking_id', v_booking.id, 'package', v_booking.package, 'travel_date', v_booking.travel_date,
+    'name', v_contact.name, 'booking_id', v_booking.id, 'package', v_booking.package, 'travel_date', v_booking.travel_date,
     'return_date', v_booking.return_date, 'guests', v_booking.number_of_guests,
     'price', app.to_minor_units(v_booking.amount, v_currency), 'is_paid', v_booking.payment_status = 'Paid',
     'currency', v_currency, 'exponent', (app.currency(v_currency)).exponent
@@ -385,10 +390,10 @@ begin
     )
   order by created_at desc limit 1 for update;
   if v_waiting.id is null or app.booking_mail_rank(p_template) is null then
-    return app.queue_email(p_template, v_booking.email, v_data, p_booking_id => p_booking_id);
+    return app.queue_email(p_template, v_contact.email, v_data, p_booking_id => p_booking_id);
   end if;
   update public.email_outbox
-  set data = data || v_data, recipient = v_booking.email,
+  set data = data || v_data, recipient = v_contact.email,
     template = case
       when p_template in ('booking-confirmed', 'booking-cancelled')
         or app.booking_mail_rank(p_template) > app.booking_mail_rank(template) then p_template

@@ -287,10 +287,7 @@ begin
   )
   from public.transactions t
   join public.bookings b on b.id = t.booking_id
-  cross join lateral (
-    select coalesce(nullif(btrim(b.email), ''), t.metadata #>> '{contact,email}') as email,
-      coalesce(nullif(btrim(b.name), ''), t.metadata #>> '{contact,name}') as name
-  ) contact
+  cross join app.mail_contact(b, t.id) contact
   where t.id = p_id and contact.email is not null;
 end $$;
 comment on function app.queue_payment_mail is

@@ -5,6 +5,7 @@ drop function if exists
   public.delete_customer, public.set_customer_status, public.change_password, public.reset_password,
   app.set_customer_password, public.request_password_reset, public.verify_customer_by_hand, public.verify_email,
   app.mark_customer_verified, app.check_link, public.issue_email_token, public.request_verification_mail,
+  app.queue_requested_mail,
   public.register_customer, public.end_sessions, public.end_session, public.authenticate_customer,
   public.finish_login, public.begin_login, app.login_subject, app.start_customer_session, app.customer_json,
   public.note_wrong_password, app.record_customer_event;

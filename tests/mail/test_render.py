@@ -41,7 +41,7 @@ def fill(template: str, *, sender: str = "", queued_at: str | None = None, **cha
 
 def test_every_mail_that_the_database_queues_has_a_template() -> None:
     sql = "".join(path.read_text() for path in MIGRATIONS.glob("*.sql"))
-    queued = re.findall(r"queue_(?:email|payment_mail)\(\s*'([a-z-]+)'", sql)
+    queued = re.findall(r"queue_(?:email|payment_mail|requested_mail)\(\s*'([a-z-]+)'", sql)
     queued += re.findall(r"then '(booking-[a-z]+)'", sql) + ["payment-receipt"]
     assert len(set(queued)) > 10
     assert set(queued) == set(render.TEMPLATES)

@@ -5,17 +5,10 @@ create or replace function public.request_password_reset(p_email text, p_limits 
 returns void language plpgsql volatile set search_path = '' as $$
 declare
   v_customer public.customers;
-  v_email_id uuid;
 begin
   perform app.take_rate_limit('reset_mail', p_email, p_limits);
   select * into v_customer from public.customers where lower(email) = lower(p_email) and deleted_at is null;
-  v_email_id := app.queue_email(
-    'password-reset', coalesce(v_customer.email, p_email), jsonb_build_object('name', v_customer.name),
-    p_customer_id => v_customer.id
-  );
-  if v_customer.id is null then
-    delete from public.email_outbox where id = v_email_id;
-  end if;
+  perform app.queue_requested_mail('password-reset', p_email, v_customer);
   perform app.record_customer_event(v_customer.id, 'password_reset_requested');
 end $$;
 comment on function public.request_password_reset is

@@ -27,24 +27,32 @@ end $$;
 comment on function public.register_customer is
   'A new account with its verification mail, audit row and first session: {customer_id, session_id}. PT409 email_taken.';
 
--- Says nothing about whether the address is known, by its time neither: the limit counts for any, and a mail to nobody
--- is written like one to somebody and taken back before anybody can see it.
+-- A mail to nobody is written like one to somebody and taken back before anybody can see it.
+create or replace function app.queue_requested_mail(p_template text, p_email text, p_customer public.customers)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_email_id uuid := app.queue_email(
+    p_template, coalesce(p_customer.email, p_email), jsonb_build_object('name', p_customer.name),
+    p_customer_id => p_customer.id
+  );
+begin
+  if p_customer.id is null then
+    delete from public.email_outbox where id = v_email_id;
+  end if;
+end $$;
+comment on function app.queue_requested_mail is
+  'Queue a mail that somebody asked for by an address, where a customer has it; the work is the same where nobody has.';
+
+-- Says nothing about whether the address is known, by its time neither: the limit counts for any.
 create or replace function public.request_verification_mail(p_email text, p_limits jsonb)
 returns void language plpgsql volatile set search_path = '' as $$
 declare
   v_customer public.customers;
-  v_email_id uuid;
 begin
   perform app.take_rate_limit('verification_mail', p_email, p_limits);
   select * into v_customer from public.customers
   where lower(email) = lower(p_email) and deleted_at is null and verified_at is null and status = 'pending';
-  v_email_id := app.queue_email(
-    'email-verification', coalesce(v_customer.email, p_email), jsonb_build_object('name', v_customer.name),
-    p_customer_id => v_customer.id
-  );
-  if v_customer.id is null then
-    delete from public.email_outbox where id = v_email_id;
-  end if;
+  perform app.queue_requested_mail('email-verification', p_email, v_customer);
   perform app.record_customer_event(v_customer.id, 'verification_resent');
 end $$;
 comment on function public.request_verification_mail is
