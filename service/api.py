@@ -1,6 +1,7 @@
 """Our flavour of flask-smorest: bad input answers 400 in the contract's shape, and the description says so."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
@@ -46,7 +47,7 @@ class MessageSchema(Schema):
 
 
 class Parser(FlaskParser):
-    """Reads bodies strictly: JSON by its content type, without NaN, and 400 where it is bad."""
+    """Reads bodies strictly: JSON by its content type, without NaN or infinities, and 400 where it is bad."""
 
     DEFAULT_VALIDATION_STATUS = 400
 
@@ -58,7 +59,7 @@ class Parser(FlaskParser):
         if not core.is_json(req.mimetype):
             raise UnsupportedMediaType()
         try:
-            return json.loads(body, parse_constant=_refuse_constant)
+            return json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
         except (ValueError, RecursionError) as error:  # also NaN, numbers with thousands of digits, deep nesting
             self._handle_invalid_json_error(error, req)
 
@@ -114,6 +115,12 @@ def init_app(app: Flask) -> Api:
 
 def _docs_asset(name: str) -> Response:
     return send_from_directory(DOCS_ASSETS, name, max_age=86400)
+
+
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise ValueError(f"{text} is too large")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -128,7 +128,7 @@ class Config(BaseModel):
     smtp_password: str | None = None
     smtp_from_email: str | None = None
     smtp_from_name: str = "JKLG Travel"
-    booking_mail_hold: int = Field(default=60, ge=0)
+    booking_mail_hold: int = Field(default=60, ge=0, le=HOUR)
 
     ratelimit_storage_uri: RateLimitStorage = "memory://"
     ip_limits: dict[str, RateLimit] = Field(default=IP_LIMITS, validation_alias="ip_limits")

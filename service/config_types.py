@@ -8,7 +8,7 @@ import jwt
 from limits import parse_many
 from pydantic import AfterValidator, BeforeValidator, Field
 
-MINUTE, HOUR, DAY = 60, 3600, 86400  # seconds
+HOUR, DAY = 3600, 86400  # seconds
 
 
 def _split(value: object) -> object:

@@ -60,7 +60,7 @@ def _run_if_due(job: ScheduledJob) -> int:
     except Exception:
         log.exception("job failed", extra={"job": job.name})
     else:
-        if job.run is not JOBS[0].run:
+        if result is not None:
             taken = round(time.monotonic() - started, 3)
             log.info("job done", extra={"job": job.name, "result": result, "seconds": taken})
     return job.every_seconds

@@ -18,9 +18,8 @@ from pathlib import Path
 import psycopg
 
 from devstack.postgres import Postgres
+from tools.project import MIGRATIONS, SUPABASE
 
-SUPABASE = Path(__file__).resolve().parent.parent / "supabase"
-MIGRATIONS = SUPABASE / "migrations"
 RELEASED = SUPABASE / "released.sha256"
 CATALOGUE = (Path(__file__).parent / "catalogue.sql").read_text()
 REFERENCE_TABLES = ("currencies", "role_permissions", "column_permissions")
@@ -92,6 +91,11 @@ def released() -> dict[str, str]:
     """File name to checksum of the migrations that never change any more."""
     lines = RELEASED.read_text().splitlines() if RELEASED.exists() else []
     return {name: checksum for checksum, name in (line.split() for line in lines if line)}
+
+
+def changed_since_release() -> list[str]:
+    """The names of released migrations that are not as they were."""
+    return [name for name, known in released().items() if checksum(MIGRATIONS / name) != known]
 
 
 def checksum(migration: Path) -> str:

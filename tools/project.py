@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-MIGRATIONS = PROJECT / "supabase" / "migrations"
-SEED = PROJECT / "supabase" / "seed.sql"
+SUPABASE = PROJECT / "supabase"
+MIGRATIONS = SUPABASE / "migrations"
+SEED = SUPABASE / "seed.sql"
 # Where `make run` keeps its data.
 DIRECTORY = Path(os.environ.get("DEVSTACK_DIRECTORY", PROJECT / ".devstack" / "run")).resolve()

@@ -1,4 +1,4 @@
-"""The shapes of staff sign-in."""
+"""The marshmallow schemas of staff sign-in: what is taken in and answered."""
 
 from marshmallow import fields
 

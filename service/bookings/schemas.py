@@ -1,4 +1,4 @@
-"""The shapes of bookings."""
+"""The marshmallow schemas of bookings: what is taken in and answered."""
 
 from marshmallow import fields, validate
 
@@ -13,7 +13,7 @@ from service.fields import (
     Text,
     TextOrNumber,
 )
-from service.pages import PageSchema, limit_field
+from service.pagination import PageSchema, limit_field
 
 DATE = {"format": "date"}
 DATE_TIME = {"format": "date-time"}

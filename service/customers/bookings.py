@@ -4,7 +4,7 @@ from service.api import Answer
 from service.customers import blueprint, store
 from service.customers.schemas import BookingAnswerSchema, BookingsSchema
 from service.guards import customer_required
-from service.pages import Page, PageSchema, paginate
+from service.pagination import Page, PageSchema, paginate
 
 
 @blueprint.get("/<customer_id>/bookings")

@@ -9,7 +9,7 @@ from service.api import MessageSchema
 from service.bookings.schemas import OwnBookingSchema
 from service.customers.shapes import Registration
 from service.fields import Changes, ChangeSchema, EmailAddress, Flag, Schema, Text, UuidText
-from service.pages import PaginationSchema
+from service.pagination import PaginationSchema
 from service.passwords import IS_EMAIL, NewPassword, Password, is_email
 
 DATE_TIME = {"format": "date-time"}

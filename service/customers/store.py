@@ -19,7 +19,7 @@ from service.customers.shapes import (
 from service.database import Row, customer_rpc, customer_table, one, rpc, run, table
 from service.fields import Changes
 from service.limits import account_limits
-from service.pages import Page
+from service.pagination import Page
 from service.people import Customer, SignedInCustomer
 
 PUBLIC_COLUMNS = "id,name,avatar,verified_at"

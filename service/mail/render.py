@@ -57,6 +57,11 @@ class Rendered:
     attachments: tuple[Attachment, ...] = ()
 
 
+def _fallbacks(language: str) -> dict[str, str]:
+    """What stands for what nobody gave, in English where the language has no words of its own for it."""
+    return FALLBACKS.get(language, FALLBACKS["en"])
+
+
 class Unwritable(Exception):
     """A mail that its template and data do not make."""
 
@@ -116,7 +121,7 @@ def list_languages(template: str) -> list[str]:
 def _fill(template: str, file: str, context: dict[str, Any]) -> str:
     """One file of a template in its reader's language, with dates and amounts in the language of the file."""
     path, language = _find(template, file, context.get("language"))
-    fallbacks = FALLBACKS.get(language, FALLBACKS["en"])
+    fallbacks = _fallbacks(language)
     context = context | {key: fallback for key, fallback in fallbacks.items() if key in context and not context[key]}
     return _environment(language).get_template(path).render(context | {"language": language})
 
@@ -137,7 +142,7 @@ def _attach(template: str, context: dict[str, Any], sender: str, queued_at: str 
     _, language = _find(template, "subject.txt", context.get("language"))
     trip = write_trip(
         context["booking_id"],
-        context["package"] or FALLBACKS[language]["package"],
+        context["package"] or _fallbacks(language)["package"],
         context["travel_date"],
         context["return_date"],
         site_url=context["site_url"],

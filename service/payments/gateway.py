@@ -39,9 +39,6 @@ class Gateway(Protocol):
     def refund_payment(self, task: RefundTask) -> GatewayEvent:
         """Make the refund of reserve_refund()'s task, or find the one made before; as a refund.changed event."""
 
-    def find_refund(self, task: RefundTask) -> GatewayEvent | None:
-        """The refund of a task where the gateway has it, without making one."""
-
     def verify_event(self, body: bytes, signature: str | None) -> str:
         """The text of an event that the gateway signed. Raises ``EventRefused``."""
 

@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate
 
 from service.fields import EmailAddress, Integer, RecordId, Schema, Text
-from service.pages import PageSchema, PaginationSchema
+from service.pagination import PageSchema, PaginationSchema
 
 STATUSES = ("pending", "processing", "completed", "failed", "refunded")
 GATEWAYS = ("stripe", "paypal", "razorpay", "manual")

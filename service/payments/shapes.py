@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, NotRequired, TypedDict
 
 from service.ids import BookingId
-from service.pages import Page
+from service.pagination import Page
 
 
 class PaymentRequest(TypedDict):

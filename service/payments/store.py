@@ -2,7 +2,7 @@
 
 from service.database import rpc
 from service.errors import NotFound
-from service.pages import Page
+from service.pagination import Page
 from service.payments.gateway import Payment
 from service.payments.shapes import (
     Attachment,

@@ -4,7 +4,7 @@ from flask import g
 
 from service.api import Answer
 from service.guards import anyone_signed_in, require_permission, staff_required
-from service.pages import paginate
+from service.pagination import paginate
 from service.payments import blueprint, store
 from service.payments.schemas import (
     BookingPaymentSchema,

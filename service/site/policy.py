@@ -22,7 +22,7 @@ def policy_of(page: Path, config: Config, origin: str) -> str:
     """
     local = config.stripe_api_base if not config.is_production else None
     known = (config.supabase_url, config.frontend_url, local and local.rstrip("/"))
-    return _policy(page, page.stat().st_mtime_ns, *known, origin if SANE_ORIGIN.match(origin) else "")
+    return _policy(page, page.stat().st_ctime_ns, *known, origin if SANE_ORIGIN.match(origin) else "")
 
 
 @functools.lru_cache(maxsize=32)

@@ -1,4 +1,4 @@
-"""The shapes of staff accounts."""
+"""The marshmallow schemas of staff accounts: what is taken in and answered."""
 
 from typing import Any
 

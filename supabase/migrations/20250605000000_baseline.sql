@@ -442,7 +442,8 @@ begin
   );
   execute format('update %s set %s = %2$s where %s', p_table, v_columns[1], array_to_string(v_columns, ' is null or ') || ' is null');
 end $$;
-comment on procedure app.fill_text is 'From here on a table has no null text, but in the columns named; old rows are mended.';
+comment on procedure app.fill_text is 'From here on a table has no null text, but in the columns named; old rows are mended, so it comes before the checks of '
+  'the table: they refuse every change of an old row outside of them.';
 
 -- Some pages of the site read one column and write another of the same meaning.
 create or replace function app.tg_keep_in_step()
@@ -661,7 +662,7 @@ comment on column public.email_outbox.data is
   'What the template prints. Never a secret; emptied when the mail is sent or dropped.';
 comment on column public.email_outbox.dedupe_key is 'Same key, same mail: a second one is not queued.';
 comment on column public.email_outbox.customer_id is
-  'The customer whose link this mail carries. No foreign key: a mail outlives its customer and this table is older.';
+  'The customer whose account this mail is about. No foreign key: this table is older.';
 comment on column public.email_outbox.booking_id is
   'The booking that it is about: what happens to one within a minute is told in one mail.';
 comment on column public.email_outbox.state is
@@ -801,8 +802,7 @@ begin
   where id = p_id and claimed_by = p_claim
   returning state into v_state;
   if v_state = 'sent' then
-    update public.email_queue set paused_until = null, pause_reason = null, pauses_in_a_row = 0
-    where pauses_in_a_row > 0;
+    perform public.resume_email_queue();
   end if;
   return v_state;
 end $$;
@@ -826,7 +826,7 @@ create or replace function public.resume_email_queue()
 returns void language sql volatile set search_path = '' as $$
   update public.email_queue set paused_until = null, pause_reason = null, pauses_in_a_row = 0 where pauses_in_a_row > 0;
 $$;
-comment on function public.resume_email_queue is 'End a pause at once: a worker starts, perhaps with better settings.';
+comment on function public.resume_email_queue is 'End a pause at once: a mail went out, or a worker starts, perhaps with better settings.';
 
 create or replace function public.list_unsent_links()
 returns table (id uuid, template text, recipient text) language sql stable set search_path = '' as $$
@@ -930,13 +930,13 @@ alter table public.admin_users
   alter column created_at set default now();
 comment on table public.admin_users is 'Staff accounts.';
 create unique index if not exists admin_users_email_lower_idx on public.admin_users (lower(email));
+call app.fill_text('public.admin_users');
 call app.bound_line('public.admin_users', 'name', 1, 200);
 call app.add_check('public.admin_users', 'email', 'app.is_email(email)', 'Is not a valid e-mail address.');
 call app.bound_line('public.admin_users', 'phone', 0, 50);
 call app.bound_choice('public.admin_users', 'role', 'Admin', 'Manager', 'Guide', 'Support');
 call app.bound_line('public.admin_users', 'avatar', 0, 500000);
 call app.bound_choice('public.admin_users', 'status', 'Active', 'Inactive');
-call app.fill_text('public.admin_users');
 
 -- A table of its own, not a column of admin_users: the site's pages ask for all columns of admin_users, which PostgREST
 -- refuses to a role that may not read one of them.
@@ -1409,6 +1409,7 @@ alter table public.packages
   alter column created_at set default now();
 comment on table public.packages is 'Travel packages as the site sells them; price per guest in currency units.';
 call app.keep_cents('public.packages', 'price');
+call app.fill_text('public.packages');
 call app.bound_line('public.packages', 'title', 1, 300);
 call app.bound_text('public.packages', 'description', 20000);
 call app.bound_number('public.packages', 'price', 0, 9999999.99);
@@ -1419,7 +1420,6 @@ call app.bound_number('public.packages', 'rating', 0, 5);
 call app.bound_text('public.packages', 'accommodations', 20000);
 call app.bound_lines('public.packages', 'included', 500);
 call app.bound_lines('public.packages', 'excluded', 500);
-call app.fill_text('public.packages');
 
 call app.close_table('public.packages');
 create policy packages_select_anon on public.packages for select to anon using (true);
@@ -1446,10 +1446,10 @@ alter table public.itineraries
   add column if not exists description text;
 comment on table public.itineraries is 'What happens on each day of a package.';
 create index if not exists itineraries_package_id_idx on public.itineraries (package_id);
+call app.fill_text('public.itineraries');
 call app.bound_number('public.itineraries', 'day', 1, 365);
 call app.bound_line('public.itineraries', 'title', 1, 300);
 call app.bound_text('public.itineraries', 'description', 20000);
-call app.fill_text('public.itineraries');
 
 call app.close_table('public.itineraries');
 create policy itineraries_select_anon on public.itineraries for select to anon using (true);
@@ -1492,6 +1492,7 @@ alter table public.destinations
   alter column best_for set default '{}',
   alter column created_at set default now();
 comment on table public.destinations is 'Places that the site describes. Altitude in metres, distance in km from the nearest city, both axes in degrees.';
+call app.fill_text('public.destinations');
 call app.bound_line('public.destinations', 'name', 1, 300);
 call app.bound_line('public.destinations', 'region', 0, 300);
 call app.bound_text('public.destinations', 'description', 20000);
@@ -1507,7 +1508,6 @@ call app.bound_lines('public.destinations', 'activities', 500);
 call app.bound_lines('public.destinations', 'best_for', 500);
 call app.bound_number('public.destinations', 'latitude', -90, 90);
 call app.bound_number('public.destinations', 'longitude', -180, 180);
-call app.fill_text('public.destinations');
 
 call app.close_table('public.destinations');
 create policy destinations_select_anon on public.destinations for select to anon using (true);
@@ -1536,15 +1536,15 @@ alter table public.gallery
   add column if not exists created_at timestamptz not null default now(),
   alter column created_at set default now();
 comment on table public.gallery is 'Pictures of the gallery page.';
+create or replace trigger tg_gallery__keep_in_step before insert or update on public.gallery
+  for each row execute function app.tg_keep_in_step('image', 'image_url');
+call app.fill_text('public.gallery');
 call app.bound_line('public.gallery', 'title', 1, 300);
 call app.bound_line('public.gallery', 'location', 0, 300);
 call app.bound_line('public.gallery', 'image', 0, 900000);
 call app.bound_text('public.gallery', 'description', 20000);
 call app.bound_line('public.gallery', 'image_url', 0, 900000);
 call app.bound_line('public.gallery', 'category', 0, 300);
-create or replace trigger tg_gallery__keep_in_step before insert or update on public.gallery
-  for each row execute function app.tg_keep_in_step('image', 'image_url');
-call app.fill_text('public.gallery');
 
 call app.close_table('public.gallery');
 create policy gallery_select_anon on public.gallery for select to anon using (true);
@@ -1578,6 +1578,7 @@ alter table public.testimonials
   alter column date set default current_date,
   alter column created_at set default now();
 comment on table public.testimonials is 'What travellers say; shown once staff has published it.';
+call app.fill_text('public.testimonials');
 call app.bound_line('public.testimonials', 'name', 1, 300);
 call app.bound_line('public.testimonials', 'avatar', 0, 900000);
 call app.bound_line('public.testimonials', 'image', 0, 900000);
@@ -1585,7 +1586,6 @@ call app.bound_line('public.testimonials', 'location', 0, 300);
 call app.bound_number('public.testimonials', 'rating', 1, 5);
 call app.bound_text('public.testimonials', 'message', 20000);
 call app.bound_choice('public.testimonials', 'status', 'published', 'pending', 'rejected');
-call app.fill_text('public.testimonials');
 
 call app.close_table('public.testimonials');
 create policy testimonials_select_anon on public.testimonials for select to anon using (lower(status) = 'published');
@@ -1631,10 +1631,10 @@ alter table public.faqs
   alter column published set default true,
   alter column created_at set default now();
 comment on table public.faqs is 'Questions and answers of the help page.';
+call app.fill_text('public.faqs');
 call app.bound_line('public.faqs', 'question', 1, 1000);
 call app.bound_text('public.faqs', 'answer', 20000);
 call app.bound_line('public.faqs', 'category', 0, 300);
-call app.fill_text('public.faqs');
 
 call app.close_table('public.faqs');
 create policy faqs_select_anon on public.faqs for select to anon using (published);
@@ -1673,15 +1673,6 @@ alter table public.blog_posts
   alter column views set default 0,
   alter column created_at set default now();
 comment on table public.blog_posts is 'Articles; shown while their status is Published.';
-call app.bound_line('public.blog_posts', 'title', 1, 300);
-call app.bound_text('public.blog_posts', 'excerpt', 20000);
-call app.bound_text('public.blog_posts', 'content', 200000);
-call app.bound_line('public.blog_posts', 'featured_image', 0, 900000);
-call app.bound_line('public.blog_posts', 'image', 0, 900000);
-call app.bound_line('public.blog_posts', 'author', 0, 300);
-call app.bound_line('public.blog_posts', 'category', 0, 300);
-call app.bound_lines('public.blog_posts', 'tags', 500);
-call app.bound_choice('public.blog_posts', 'status', 'Published', 'Draft', 'Archived');
 create or replace trigger tg_blog_posts__keep_in_step before insert or update on public.blog_posts
   for each row execute function app.tg_keep_in_step('featured_image', 'image');
 
@@ -1699,8 +1690,17 @@ comment on function app.tg_blog_posts__publish is 'Keeps published and status in
 create or replace trigger tg_blog_posts__publish before insert or update on public.blog_posts
   for each row execute function app.tg_blog_posts__publish();
 update public.blog_posts set status = status where published is null or coalesce(image, '') = '';
-call app.bound_number('public.blog_posts', 'views', 0, 2147483647);
 call app.fill_text('public.blog_posts');
+call app.bound_line('public.blog_posts', 'title', 1, 300);
+call app.bound_text('public.blog_posts', 'excerpt', 20000);
+call app.bound_text('public.blog_posts', 'content', 200000);
+call app.bound_line('public.blog_posts', 'featured_image', 0, 900000);
+call app.bound_line('public.blog_posts', 'image', 0, 900000);
+call app.bound_line('public.blog_posts', 'author', 0, 300);
+call app.bound_line('public.blog_posts', 'category', 0, 300);
+call app.bound_lines('public.blog_posts', 'tags', 500);
+call app.bound_choice('public.blog_posts', 'status', 'Published', 'Draft', 'Archived');
+call app.bound_number('public.blog_posts', 'views', 0, 2147483647);
 
 call app.close_table('public.blog_posts');
 create policy blog_posts_select_anon on public.blog_posts for select to anon using (lower(status) = 'published');
@@ -1737,6 +1737,7 @@ alter table public.support_tickets
   alter column created_at set default now();
 comment on table public.support_tickets is 'What visitors ask for help with.';
 create index if not exists support_tickets_created_at_idx on public.support_tickets (created_at);
+call app.fill_text('public.support_tickets');
 call app.bound_line('public.support_tickets', 'subject', 1, 300);
 call app.bound_line('public.support_tickets', 'customer', 1, 200);
 call app.add_check('public.support_tickets', 'email', 'app.is_email(email)', 'Is not a valid e-mail address.');
@@ -1744,7 +1745,6 @@ call app.bound_choice('public.support_tickets', 'status', 'Open', 'In Progress',
 call app.bound_choice('public.support_tickets', 'priority', 'High', 'Medium', 'Low');
 call app.bound_line('public.support_tickets', 'category', 0, 300);
 call app.bound_line('public.support_tickets', 'assigned_to', 0, 200);
-call app.fill_text('public.support_tickets');
 
 call app.close_table('public.support_tickets');
 create policy support_tickets_insert_anon on public.support_tickets for insert to anon with check (true);
@@ -1794,10 +1794,10 @@ alter table public.ticket_messages
   alter column created_at set default now();
 comment on table public.ticket_messages is 'The talk about a ticket.';
 create index if not exists ticket_messages_ticket_id_idx on public.ticket_messages (ticket_id);
+call app.fill_text('public.ticket_messages');
 call app.bound_choice('public.ticket_messages', 'from_type', 'customer', 'agent');
 call app.bound_line('public.ticket_messages', 'name', 0, 200);
 call app.bound_text('public.ticket_messages', 'message', 20000);
-call app.fill_text('public.ticket_messages');
 
 call app.close_table('public.ticket_messages');
 create policy ticket_messages_select_staff on public.ticket_messages for select to staff
@@ -2030,6 +2030,7 @@ create index if not exists bookings_package_id_idx on public.bookings (package_i
 create index if not exists bookings_created_at_idx on public.bookings (created_at desc);
 
 call app.keep_cents('public.bookings', 'amount');
+call app.fill_text('public.bookings', 'currency', 'payment_id', 'payment_method', 'invoice_id', 'invoice_url');
 -- One that was taken by telephone may have neither until it is paid.
 call app.bound_line('public.bookings', 'name', 0, 200);
 call app.bound_email('public.bookings', 'email');
@@ -2045,7 +2046,6 @@ call app.bound_text('public.bookings', 'notes', 5000);
 call app.bound_number('public.bookings', 'number_of_guests', 1, 50);
 call app.bound_text('public.bookings', 'special_requests', 5000);
 call app.add_check('public.bookings', 'currency', $$currency = '' or currency ~ '^[A-Za-z]{3}$'$$, 'Must look like usd.');
-call app.fill_text('public.bookings', 'currency', 'payment_id', 'payment_method', 'invoice_id', 'invoice_url');
 
 call app.close_table('public.bookings');
 -- supabase-js asks for the row it wrote, with all columns (`select=*`), so all columns are granted to visitors; but

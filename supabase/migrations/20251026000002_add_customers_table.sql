@@ -126,7 +126,7 @@ create table if not exists public.customer_preferences (
   email_notifications boolean not null default true,
   updated_at timestamptz not null default now()
 );
-comment on table public.customer_preferences is 'What a customer chose; without a row the defaults hold.';
+comment on table public.customer_preferences is 'What a customer chose; each has a row.';
 comment on column public.customer_preferences.language is 'BCP 47.';
 comment on column public.customer_preferences.currency is 'ISO 4217, lower case; the agency''s until another is chosen.';
 
@@ -185,6 +185,18 @@ grant select, insert (customer_id, label, name, phone, street, city, state, post
   on public.customer_addresses to customer;
 grant select, insert (customer_id, language, currency, timezone, newsletter, sms, email_notifications),
   update (language, currency, timezone, newsletter, sms, email_notifications) on public.customer_preferences to customer;
+
+-- For a call that was let in just before its account was deleted: it must leave nothing behind.
+create or replace function app.lock_customer(p_customer_id uuid)
+returns void language plpgsql volatile set search_path = '' as $$
+begin
+  perform from public.customers where id = p_customer_id and email is not null for no key update;
+  if not found then
+    raise sqlstate 'PT401' using message = 'Your session has ended. Please log in again.', hint = 'session_ended';
+  end if;
+end $$;
+comment on function app.lock_customer is 'Hold the row of an account that still exists. PT401 session_ended.';
+grant execute on function app.lock_customer to customer;
 
 -- What a customer booked, spent and earned, kept current by the rows it follows from.
 
@@ -274,7 +286,8 @@ returns void language sql volatile set search_path = '' as $$
   select pg_advisory_xact_lock(hashtextextended('address:' || lower(p_email), 0)) where p_email <> '';
 $$;
 comment on function app.lock_address is
-  'Taken before all rows by who proves or gives up an address, and by a booking that carries it: neither misses the other.';
+  'Taken before all rows by who proves or gives up an address, and by a booking that carries it: neither misses the other. '
+  'A change of address straight in the table takes it after the row, and may have to be tried again.';
 
 -- After the row is there, so that a visitor who books under somebody's address is not shown that it has an account. Who is
 -- signed in can tell by the list of their own bookings; a limit of how many one books stands in its way.
@@ -287,7 +300,10 @@ begin
   perform app.lock_address(new.email);
   v_customer_id := app.find_verified_customer(new.email);
   if tg_op = 'INSERT' then
-    v_customer_id := coalesce(v_customer_id, new.customer_id, app.visiting_customer());
+    if v_customer_id is null then
+      v_customer_id := coalesce(new.customer_id, app.visiting_customer());
+      perform app.lock_customer(v_customer_id) where v_customer_id is not null;
+    end if;
   elsif v_customer_id is null and new.customer_id is distinct from app.find_verified_customer(old.email) then
     return null;  -- it was not theirs by its address
   end if;
@@ -353,12 +369,14 @@ comment on function app.booking_mail_rank is 'How much a mail about a booking sa
 
 create or replace function app.mail_contact(p_booking public.bookings, p_transaction_id uuid, out email text, out name text)
 language sql stable set search_path = '' as $$
-  select coalesce(nullif(btrim(p_booking.email), ''), given ->> 'email'),
-    case when btrim(p_booking.email) <> '' then p_booking.name else given ->> 'name' end
-  from (select (select metadata -> 'contact' from public.transactions where id = p_transaction_id) as given) payment;
+  select case when is_given then given ->> 'email' when p_booking.email not like '%.invalid' then p_booking.email end,
+    case when is_given then given ->> 'name' else p_booking.name end
+  from (select btrim(p_booking.email) = '' as is_given,
+    (select metadata -> 'contact' from public.transactions where id = p_transaction_id) as given) payment;
 $$;
 comment on function app.mail_contact is
-  'Whom a mail about a booking goes to: its own address, else the one given while paying; null without both.';
+  'Whom a mail about a booking goes to: its own address, else the one given while paying; null without both, and for who is '
+  'deleted.';
 
 create or replace function app.queue_booking_mail(
   p_booking_id public.booking_key, p_template text, p_facts jsonb default '{}'
@@ -410,7 +428,9 @@ comment on function app.queue_booking_mail is
 create or replace function app.tg_bookings__queue_mail()
 returns trigger language plpgsql security definer set search_path = '' as $$
 begin
-  if tg_op = 'INSERT' and app.find_verified_customer(new.email) is null then
+  -- Who books under an address that is not proven to be theirs, nor is staff, may be anybody.
+  if tg_op = 'INSERT' and coalesce(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role', '') <> 'staff'
+    and (coalesce(new.customer_id, app.visiting_customer()) = app.find_verified_customer(new.email)) is not true then
     begin
       perform app.take_rate_limit('booking_mail', new.email, '[{"count": 5, "seconds": 3600}]');
     exception when sqlstate 'PT429' then

@@ -1,7 +1,46 @@
 -- Put together by `make migration` from these files of supabase/schemas, where the text is edited:
---   payments/checkout.sql payments/refunds.sql payments/events.sql payments/by_hand.sql payments/currency.sql
+--   payments/currency.sql payments/checkout.sql payments/refunds.sql payments/events.sql payments/by_hand.sql
 --   payments/reading.sql payments/reconciliation.sql
 -- Roll back: supabase/rollbacks/20251027000001_add_payment_functions.sql
+
+-- The agency's currency is set by `flask check` from PAYMENT_CURRENCY, before a release takes traffic; else by the first
+-- payment.
+
+create or replace function public.set_agency_currency(p_currency text, p_is_forced boolean default false)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_old text := (select currency from app.agency for update);
+  v_others bigint;
+begin
+  if v_old = p_currency then
+    return;
+  end if;
+  if not exists (select from app.currencies where code = p_currency) then
+    raise sqlstate 'PT400' using message = format('%s is no currency.', p_currency), hint = 'currency_unknown';
+  end if;
+  select count(*) into v_others from public.bookings where coalesce(nullif(currency, ''), v_old) <> p_currency;
+  if v_others > 0 and not p_is_forced then
+    raise sqlstate 'PT409' using hint = 'currency_differs', message = format(
+      'The database has %s bookings in another currency than %s.', v_others, upper(p_currency)
+    );
+  end if;
+  -- Bookings that never named one were in the old.
+  update public.bookings set currency = v_old where v_old is not null and coalesce(currency, '') = '';
+  insert into app.agency (currency) values (p_currency) on conflict (is_only_row) do update set currency = p_currency;
+  if v_old is null then
+    -- What an existing project had noted as paid was counted before its currency was known.
+    perform app.act_as('migration', 'in the agency''s currency');
+    update public.transactions t
+    set currency = p_currency, amount = app.to_minor_units(b.amount, p_currency),
+      amount_refunded = case t.status when 'refunded' then app.to_minor_units(b.amount, p_currency) else 0 end
+    from public.bookings b
+    where b.id = t.booking_id and t.gateway = 'manual' and coalesce(b.currency, '') = '' and t.currency <> p_currency;
+  end if;
+  perform public.update_customer_stats(id) from public.customers where deleted_at is null;
+end $$;
+comment on function public.set_agency_currency is
+  'Set the one currency of the agency, ISO 4217 in lower case. PT400 currency_unknown, PT409 currency_differs while bookings '
+  'are in another one, unless forced: they keep theirs.';
 
 -- Starting a payment. One call locks the booking, checks everything and answers the one transaction that may be paid; a
 -- second one notes the gateway's id. In between the service speaks with the gateway.
@@ -44,6 +83,13 @@ end $$;
 comment on function app.supersede_payments is
   'Mark what is open of a booking, but for one, as failed and to be canceled.';
 
+create or replace function app.refuse_reused_key()
+returns void language plpgsql immutable set search_path = '' as $$
+begin
+  raise sqlstate 'PT409' using message = 'This Idempotency-Key was used for another request.', hint = 'idempotency_key_reused';
+end $$;
+comment on function app.refuse_reused_key is 'PT409: one key stands for one request.';
+
 create or replace function app.find_idempotent_payment(p_scope text, p_key text, p_request_hash text)
 returns uuid language plpgsql volatile set search_path = '' as $$
 declare
@@ -53,7 +99,7 @@ begin
   where scope = p_scope and key = p_key and created_at < now() - interval '24 hours';
   select * into v_known from public.payment_idempotency_keys where scope = p_scope and key = p_key;
   if v_known.request_hash <> p_request_hash then
-    raise sqlstate 'PT409' using message = 'This Idempotency-Key was used for another request.', hint = 'idempotency_key_reused';
+    perform app.refuse_reused_key();
   end if;
   return (
     select id from public.transactions
@@ -120,7 +166,9 @@ comment on function app.open_payment is
 create or replace function app.check_agency_currency(p_currency text)
 returns void language plpgsql volatile set search_path = '' as $$
 begin
-  insert into app.agency (currency) select code from app.currencies where code = p_currency on conflict do nothing;
+  if not exists (select from app.agency) and exists (select from app.currencies where code = p_currency) then
+    perform public.set_agency_currency(p_currency, true);
+  end if;
   if p_currency <> coalesce((select currency from app.agency), '') then
     raise sqlstate 'PT503' using message = 'Online payment is paused. Please contact us.', hint = 'currency_disagrees',
       detail = '{"retry_after": 3600}';
@@ -147,8 +195,8 @@ declare
   v_needs_contact boolean;
   v_id uuid;
 begin
-  perform app.act_as('checkout');
   perform app.check_agency_currency(p_agency_currency);
+  perform app.act_as('checkout');
   if v_booking.customer_id <> p_customer_id then
     raise sqlstate 'PT403' using message = 'This booking belongs to another customer.', hint = 'forbidden';
   end if;
@@ -174,7 +222,11 @@ begin
     if p_key is not null then
       insert into public.payment_idempotency_keys as known (scope, key, request_hash, transaction_id)
       values (v_scope, p_key, p_request_hash, v_id)
-      on conflict (scope, key) do update set transaction_id = excluded.transaction_id;
+      on conflict (scope, key) do update set transaction_id = excluded.transaction_id
+        where known.request_hash = excluded.request_hash;
+      if not found then  -- the same key for another booking, at the same time
+        perform app.refuse_reused_key();
+      end if;
     end if;
   end if;
   return (
@@ -486,10 +538,10 @@ comment on table public.stripe_events is 'Events of the gateway, each once. proc
 comment on column public.stripe_events.state is
   'received · processed · failed: its effect raised an error · unmatched: nobody here knows its payment.';
 comment on column public.stripe_events.payload is
-  'The text as it was signed. It names the payer, so it goes 90 days after it was processed.';
+  'The text as it was signed. It names the payer, so it goes after 90 days.';
 create index if not exists stripe_events_waiting_idx on public.stripe_events (received_at) where state <> 'processed';
 create index if not exists stripe_events_transaction_id_idx on public.stripe_events (transaction_id);
-create index if not exists stripe_events_processed_at_idx on public.stripe_events (processed_at) where payload is not null;
+create index if not exists stripe_events_payload_idx on public.stripe_events (received_at) where payload is not null;
 
 call app.close_table('public.stripe_events');
 grant select, insert, update on public.stripe_events to service_role;
@@ -813,44 +865,6 @@ comment on function app.note_payment_by_hand is
   'What staff knows of a payment made elsewhere, of a locked booking; p_amount in currency units (null: the booking''s). '
   'Raises PT400 amount_required, PT409 paid_online, payments_decide.';
 
--- The agency's currency is set by `flask check` from PAYMENT_CURRENCY, before a release takes traffic.
-
-create or replace function public.set_agency_currency(p_currency text, p_is_forced boolean default false)
-returns void language plpgsql volatile set search_path = '' as $$
-declare
-  v_old text := (select currency from app.agency for update);
-  v_others bigint;
-begin
-  if v_old = p_currency then
-    return;
-  end if;
-  if not exists (select from app.currencies where code = p_currency) then
-    raise sqlstate 'PT400' using message = format('%s is no currency.', p_currency), hint = 'currency_unknown';
-  end if;
-  select count(*) into v_others from public.bookings where coalesce(nullif(currency, ''), v_old) <> p_currency;
-  if v_others > 0 and not p_is_forced then
-    raise sqlstate 'PT409' using hint = 'currency_differs', message = format(
-      'The database has %s bookings in another currency than %s.', v_others, upper(p_currency)
-    );
-  end if;
-  -- Bookings that never named one were in the old.
-  update public.bookings set currency = v_old where v_old is not null and coalesce(currency, '') = '';
-  insert into app.agency (currency) values (p_currency) on conflict (is_only_row) do update set currency = p_currency;
-  if v_old is null then
-    -- What an existing project had noted as paid was counted before its currency was known.
-    perform app.act_as('migration', 'in the agency''s currency');
-    update public.transactions t
-    set currency = p_currency, amount = app.to_minor_units(b.amount, p_currency),
-      amount_refunded = case t.status when 'refunded' then app.to_minor_units(b.amount, p_currency) else 0 end
-    from public.bookings b
-    where b.id = t.booking_id and t.gateway = 'manual' and coalesce(b.currency, '') = '' and t.currency <> p_currency;
-  end if;
-  perform public.update_customer_stats(id) from public.customers where deleted_at is null;
-end $$;
-comment on function public.set_agency_currency is
-  'Set the one currency of the agency, ISO 4217 in lower case. PT400 currency_unknown, PT409 currency_differs while bookings '
-  'are in another one, unless forced: they keep theirs.';
-
 -- Payments as staff and customers see them.
 
 create or replace function app.describe_transaction(p_transaction public.transactions)
@@ -1022,10 +1036,10 @@ begin
     case state when 'unmatched' then 'no booking here belongs to its payment' else coalesce(last_error, state) end
   ), 'event:' || id)
   from public.stripe_events
-  where state <> 'processed' and received_at < now() - interval '15 minutes';
+  where state <> 'processed' and received_at between now() - interval '30 days' and now() - interval '15 minutes';
   delete from public.payment_idempotency_keys where created_at < now() - interval '24 hours';
   update public.stripe_events set payload = null
-  where payload is not null and processed_at < now() - interval '90 days';
+  where payload is not null and received_at < now() - interval '90 days';
   return app.payment_backlog();
 end $$;
 comment on function public.finish_reconciliation is

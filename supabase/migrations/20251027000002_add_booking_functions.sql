@@ -41,8 +41,10 @@ comment on function public.create_booking is
 create or replace function public.update_booking(p_booking_id text, p_changes jsonb)
 returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
-  v_booking public.bookings := app.lock_booking(p_booking_id);
+  v_booking public.bookings;
 begin
+  perform app.lock_address(p_changes ->> 'email');
+  v_booking := app.lock_booking(p_booking_id);
   perform app.check_columns('bookings', p_changes);
   v_booking := jsonb_populate_record(v_booking, p_changes);
   update public.bookings b

@@ -128,6 +128,7 @@ begin
   where a.id = p_staff_id and c.staff_id = a.id and a.status = 'Active' and c.password_hash = p_password_hash and p_is_right
   returning a.* into v_staff;
   if not found then
+    perform app.act_as('visitor');
     perform app.record_staff_event(p_staff_id, 'login_failed');
     return jsonb_build_object('verdict', 'invalid_credentials');
   end if;
@@ -206,7 +207,6 @@ create table if not exists public.staff_invitations (
   email_id uuid not null,
   token_hash text not null constraint staff_invitations_token_hash_key unique,
   expires_at timestamptz not null,
-  used_at timestamptz,
   created_at timestamptz not null default now()
 );
 comment on table public.staff_invitations is 'Links to a first password, by the SHA-256 of their tokens.';
@@ -267,7 +267,7 @@ declare
 begin
   select * into v_invitation from public.staff_invitations
   where staff_id = p_staff_id and token_hash = p_token_hash and v_email is not null;
-  perform app.check_link(v_invitation.expires_at, v_invitation.used_at, null);
+  perform app.check_link(v_invitation.expires_at, null, null);
   perform app.act_as(v_email);
   perform app.set_staff_password(p_staff_id, p_password_hash);
   delete from public.staff_invitations where staff_id = p_staff_id;

@@ -7,7 +7,7 @@ drop function if exists
   app.move_payment, app.complete_payment, public.release_refund, public.reserve_refund, app.refund_task,
   app.recount_refunds, app.note_refund, app.refund_rank, app.queue_payment_mail, public.renew_payment_attempt,
   public.attach_payment, public.begin_payment, app.check_agency_currency, app.open_payment, app.check_payable,
-  app.find_idempotent_payment, app.supersede_payments;
+  app.refuse_reused_key, app.find_idempotent_payment, app.supersede_payments;
 drop table if exists
   public.stripe_events, public.refunds, public.payment_idempotency_keys;
 delete from app.migrations where version = '20251027000001';

@@ -143,3 +143,10 @@ def test_a_token_of_another_session_or_person_is_refused(staff, app):
     with app.app_context():
         forged = jwt.encode({**claims, "id": two.id}, config.jwt_secret, "HS256")
     Client(app, forged).get("/api/bookings", expect=401)
+
+
+def test_who_fails_to_log_in_is_nobody_we_know(staff, api, db):
+    guide = staff("Guide")
+    api.post("/api/auth/login", {"email": guide.email, "password": "wrong"}, expect=401)
+    query = "select actor from staff_events where staff_id = %s and name = 'login_failed'"
+    assert db.execute(query, [guide.id]).fetchall() == [("visitor",)]

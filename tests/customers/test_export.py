@@ -9,12 +9,16 @@ def test_export_holds_everything_about_the_customer_and_no_secret(api, db, custo
         "insert into transactions (booking_id, customer_id, amount, currency) values (%s, %s, 29999, 'usd')",
         [booking, customer.id],
     )
+    ticket = "insert into support_tickets (subject, customer, email) values ('Visa?', 'Ada', %s) returning id"
+    (ticket_id,) = db.execute(ticket, [customer.email.upper()]).fetchone()
+    db.execute("insert into ticket_messages (ticket_id, message) values (%s, 'Soon?')", [ticket_id])
     address = {"label": "Home", "street": "1 Main", "city": "Oslo", "country": "NO"}
     customer.api.post(f"/api/customers/{customer.id}/addresses", address, expect=201)
     api.post("/api/customers/login", {"email": customer.email, "password": "wrong one"}, expect=401)
     document = customer.api.get("/api/customers/me/export")
     assert set(document) == {
-        "exported_at", "customer", "preferences", "addresses", "sessions", "bookings", "payments", "emails", "events"
+        "exported_at", "customer", "preferences", "addresses", "sessions", "bookings", "payments", "emails", "events",
+        "tickets"
     }  # fmt: skip
     assert document["customer"] == customer.api.get("/api/customers/me")["customer"]
     assert [row["id"] for row in document["bookings"]] == [booking]
@@ -22,6 +26,8 @@ def test_export_holds_everything_about_the_customer_and_no_secret(api, db, custo
         (29999, "usd", booking)
     ]
     assert [row["label"] for row in document["addresses"]] == ["Home"]
+    told = [(row["subject"], [said["message"] for said in row["messages"]]) for row in document["tickets"]]
+    assert told == [("Visa?", ["Soon?"])]
     assert [row["template"] for row in document["emails"]] == ["email-verification", "booking-received"]
     assert [row["name"] for row in document["events"]] == ["registered", "address_added", "login_failed", "exported"]
     failed = document["events"][2]

@@ -1,3 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
 import pytest
 
 from tests.factories import PASSWORD, make_booking, unique_email
@@ -68,6 +71,35 @@ def test_delete_erases_the_person_keeps_the_money_and_frees_the_address(api, db,
         assert db.execute(f"select from {table} where customer_id = %s", [customer.id]).fetchall() == []
     again = {"email": customer.email, "password": PASSWORD, "name": "Ada Again"}
     assert api.post("/api/customers/register", again, expect=201)["customerId"] != customer.id
+
+
+def test_no_mail_goes_to_who_is_deleted_whatever_address_they_booked_with(db, customer):
+    booking = make_booking(db, customer_id=customer.id, email=unique_email("friend"))
+    told = """
+        insert into email_history (recipient_email, subject, related_to, related_id, email_type)
+        values ('x@example.com', 'Dear Zaphod', 'booking', %s, 'booking_confirmation')
+    """
+    db.execute(told, [booking])
+    customer.api.delete(f"/api/customers/{customer.id}", {"password": PASSWORD})
+    assert db.execute("select recipient from email_outbox where booking_id = %s", [booking]).fetchall() == []
+    kept = "select recipient_email, subject from email_history where related_id::text = %s"
+    assert db.execute(kept, [str(booking)]).fetchall() == [("deleted@example.invalid", "")]
+    db.execute("update bookings set status = 'Confirmed' where id = %s", [booking])
+    assert db.execute("select recipient from email_outbox where booking_id = %s", [booking]).fetchall() == []
+
+
+def test_a_booking_let_in_just_before_its_account_was_deleted_leaves_nothing(stack, db, customer):
+    (password_hash,) = db.execute("select password_hash from customers where id = %s", [customer.id]).fetchone()
+    email = unique_email("late")
+    with psycopg.connect(stack.postgres.uri()) as connection, ThreadPoolExecutor(1) as threads:
+        connection.execute("select delete_customer(%s, %s)", [customer.id, password_hash])
+        late = threads.submit(make_booking, db, customer_id=customer.id, email=email)
+        with pytest.raises(TimeoutError):
+            late.result(0.2)
+        connection.commit()
+        with pytest.raises(psycopg.DatabaseError, match="session has ended"):
+            late.result(5)
+    assert db.execute("select from bookings where email = %s", [email]).fetchall() == []
 
 
 def test_nothing_of_a_deleted_person_is_left_in_any_table(api, db, customer, link):

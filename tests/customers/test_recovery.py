@@ -54,6 +54,15 @@ def test_reset_sets_the_password_ends_all_sessions_and_sends_a_notice(api, db, c
     assert api.post(RESET, sent, expect=400) == {"error": "This link is not valid.", "code": "token_invalid"}
 
 
+def test_a_reset_ends_the_wait_of_who_forgot_it_at_home(api, customer, reset):
+    api.post(LOGIN, {"email": customer.email, "password": PASSWORD})  # from here on this address has its own allowance
+    for _ in range(10):
+        api.post(LOGIN, {"email": customer.email, "password": "wrong"}, expect=401)
+    api.post(LOGIN, {"email": customer.email, "password": PASSWORD}, expect=429)
+    api.post(RESET, {**reset(), "newPassword": NEW})
+    api.post(LOGIN, {"email": customer.email, "password": NEW})
+
+
 def test_of_fifty_uses_of_one_reset_link_one_succeeds(reset, race, events, customer):
     sent = reset()
     answers = race(50, "POST", RESET, lambda n: {**sent, "newPassword": f"{NEW} {n}"})

@@ -187,6 +187,22 @@ def test_an_expired_session_is_refused_and_swept_away(customer, db, app):
     assert db.execute("select from customer_sessions where customer_id = %s", [customer.id]).fetchall() == []
 
 
+def test_what_staff_left_behind_is_swept_away_too(staff, db, app):
+    from service.customers import store
+
+    person = staff()
+    db.execute("update staff_sessions set expires_at = now() where staff_id = %s", [person.id])
+    invited = (
+        "insert into staff_invitations (staff_id, email_id, token_hash, expires_at)"
+        " values (%s, gen_random_uuid(), 'x', now() - interval '31 days')"
+    )
+    db.execute(invited, [person.id])
+    with app.app_context():
+        store.clean_expired()
+    for table in ("staff_sessions", "staff_invitations"):
+        assert db.execute(f"select from {table} where staff_id = %s", [person.id]).fetchall() == []
+
+
 def test_last_seen_is_written_once_a_minute(customer, db):
     seen = "select last_seen_at, xmin::text from customer_sessions where customer_id = %s"
     before = db.execute(seen, [customer.id]).fetchone()

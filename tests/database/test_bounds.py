@@ -1,13 +1,16 @@
 """What a column may hold is bounded at its table, so that it holds behind every door, and each bound is a sentence."""
 
+import contextlib
 import re
 
 import psycopg
+import pytest
 
 from tests.client import Client
 from tests.factories import Staff, make_booking
 from tests.site.callers import cookie
 from tests.site.test_proxy_rights import MAY, make_row
+from tests.sure import fetch_row
 
 UNBOUNDED = """
     select distinct c.relname || '.' || a.attname
@@ -66,6 +69,37 @@ def test_every_bound_holds_for_staff_at_the_table(staff, app, db: psycopg.Connec
             refused = api.patch(path, {column: broken(sentence)}, headers=cookie(admin), expect=400)
             # A column of an existing project may be narrower than what we would allow.
             assert refused["code"] == "22001" or refused["message"].endswith(f": {sentence}"), (table, column, refused)
+
+
+def test_no_text_that_the_site_reads_is_ever_null(stack, db: psycopg.Connection) -> None:
+    """In every table that staff or visitors write, but itself where the site asks for a null."""
+    query = """
+        select c.relname, array(
+          select a.attname from app.columns_to_fill(c.oid) a
+          where not a.attname = any (string_to_array(trim(trailing '\\000' from encode(t.tgargs, 'escape')), '\\000'))
+        )
+        from pg_trigger t join pg_class c on c.oid = t.tgrelid where t.tgname = 'tg_' || c.relname || '__fill_text'
+    """
+    filled: dict[str, list[str]] = dict(db.execute(query).fetchall())
+    assert MAY.keys() - filled.keys() == {
+        "site_settings",
+        "email_history",
+    }  # JSON; nobody's page reads the other's nulls
+    for table in MAY.keys() & filled.keys():
+        key, made, _ = make_row(db, table)
+        columns = sorted({*filled[table]} - {key})
+        assert columns, table
+        for column in columns:
+            with contextlib.suppress(psycopg.errors.CheckViolation):  # one of several words, of which none is nothing
+                db.execute(f"update {table} set {column} = null where {key}::text = %s", [made])
+        (row,) = fetch_row(db, f"select to_jsonb(t) from {table} t where {key}::text = %s", [made])
+        assert [column for column in columns if row[column] is None] == [], table
+
+
+@pytest.mark.fresh
+def test_ids_of_bookings_sort_by_their_time(stack, db: psycopg.Connection) -> None:
+    made = [str(make_booking(db)) for _ in range(20)]
+    assert made == sorted(made) and {identifier[14] for identifier in made} == {"7"}
 
 
 def test_both_doors_refuse_what_no_booking_can_be(staff, app, db: psycopg.Connection) -> None:

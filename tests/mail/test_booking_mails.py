@@ -148,6 +148,14 @@ def test_nobodys_address_is_flooded_with_bookings(db: psycopg.Connection) -> Non
     assert [len(templates(db, booking)) for booking in made] == [1, 1, 1, 1, 1, 0, 0]
 
 
+def test_a_customer_is_flooded_by_nobody_else(api: Client, db: psycopg.Connection) -> None:
+    customer = make_customer(api, db)
+    own = [make_booking(db, email=customer.email, customer_id=customer.id) for _ in range(7)]
+    strangers = [make_booking(db, email=customer.email) for _ in range(7)]
+    assert [len(templates(db, booking)) for booking in own] == [1] * 7
+    assert [len(templates(db, booking)) for booking in strangers] == [1, 1, 1, 1, 1, 0, 0]
+
+
 def test_a_receipt_is_not_lost_in_a_cancellation(db: psycopg.Connection) -> None:
     booking = make_booking(db, status="Completed")
     pay(db, booking)

@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 
 from service.errors import Unavailable
@@ -278,6 +279,23 @@ def test_a_key_of_the_client_leads_to_the_same_payment_for_a_day(api, db, book):
     }
     db.execute("update payment_idempotency_keys set created_at = now() - interval '25 hours'")
     api.post(CREATE, {"bookingId": book()}, headers=key)
+
+
+def test_one_key_for_two_bookings_at_once_leads_to_one_payment(stack, db, book):
+    one, other, key = book(), book(), f"key-{book()}"
+    query = (
+        "select begin_payment(%s, p_amount => 29999, p_currency => 'usd', p_key => %s, p_request_hash => %s,"
+        " p_agency_currency => 'usd')"
+    )
+    with psycopg.connect(stack.postgres.uri()) as connection, ThreadPoolExecutor(1) as threads:
+        connection.execute(query, [one, key, "one"])
+        late = threads.submit(db.execute, query, [other, key, "other"])
+        with pytest.raises(TimeoutError):
+            late.result(0.2)
+        connection.commit()
+        with pytest.raises(psycopg.DatabaseError, match="used for another request"):
+            late.result(5)
+    assert db.execute("select from transactions where booking_id::text = %s", [other]).fetchall() == []
 
 
 @pytest.mark.parametrize("key", ["", " ", "ä", "x" * 256])

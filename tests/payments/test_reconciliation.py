@@ -112,6 +112,19 @@ def test_parked_events_are_tried_again_and_staff_is_told_in_time(hook, run, db, 
     assert ledger.booking(booking_id) == ("Paid", "Confirmed")
 
 
+def test_what_is_given_up_is_told_no_more_and_forgotten_in_the_end(hook, run, db, staff):
+    admin, event = staff(), example(hook)
+    hook.send(event)
+    told = "select count(*) from email_outbox where dedupe_key like %s and recipient = %s"
+    for days, has_payload in ((31, True), (91, False)):
+        age = "update stripe_events set received_at = now() - %s * interval '1 day' where id = %s"
+        db.execute(age, [days, event["id"]])
+        run()
+        assert db.execute(told, [f"event:{event['id']}:%", admin.email]).fetchone() == (0,)
+        kept = db.execute("select payload is not null from stripe_events where id = %s", [event["id"]]).fetchone()
+        assert kept == (has_payload,)
+
+
 def test_an_outage_stops_no_other_step(app, api, stripe, book, hook, ledger, db):
     parked_id = unused_booking_id(db)
     hook.send(example(hook, metadata={"booking_id": parked_id}))

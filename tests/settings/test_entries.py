@@ -114,3 +114,9 @@ def test_bad_values_are_refused(staff):
     admin.put("/api/settings/a%20key", {"value": 1}, expect=400)
     admin.put("/api/settings/display_settings", [1], expect=400)
     assert set(admin.put("/api/settings/display_settings", {"valeu": 1}, expect=400)["details"]) == {"value"}
+
+
+@pytest.mark.parametrize("body", ['{"a": 1e999}', '{"a": {"b": [-1e999]}}'])
+def test_a_number_that_json_cannot_say_again_is_refused(staff, body: str):
+    answer = staff().api.post("/api/settings", data=body, content_type="application/json", expect=400)
+    assert answer["code"] == "invalid_json"

@@ -111,7 +111,7 @@ class StripeGateway:
             return self.retrieve_payment(payment_id)
 
     def refund_payment(self, task: RefundTask) -> GatewayEvent:
-        if task["is_resumed"] and (found := self.find_refund(task)):
+        if task["is_resumed"] and (found := self._find_refund(task)):
             return found
         params: dict[str, Any] = {
             "payment_intent": task["payment_id"],
@@ -124,7 +124,7 @@ class StripeGateway:
         refund = self._call(self.client.v1.refunds.create, params=params, options={"idempotency_key": key})
         return refund_event(refund.to_dict())
 
-    def find_refund(self, task: RefundTask) -> GatewayEvent | None:
+    def _find_refund(self, task: RefundTask) -> GatewayEvent | None:
         for refund in self._refunds(task["payment_id"]):
             if (refund.get("metadata") or {}).get("refund_id") == task["refund_id"]:
                 return refund_event(refund)

@@ -53,6 +53,7 @@ create index if not exists bookings_package_id_idx on public.bookings (package_i
 create index if not exists bookings_created_at_idx on public.bookings (created_at desc);
 
 call app.keep_cents('public.bookings', 'amount');
+call app.fill_text('public.bookings', 'currency', 'payment_id', 'payment_method', 'invoice_id', 'invoice_url');
 -- One that was taken by telephone may have neither until it is paid.
 call app.bound_line('public.bookings', 'name', 0, 200);
 call app.bound_email('public.bookings', 'email');
@@ -68,7 +69,6 @@ call app.bound_text('public.bookings', 'notes', 5000);
 call app.bound_number('public.bookings', 'number_of_guests', 1, 50);
 call app.bound_text('public.bookings', 'special_requests', 5000);
 call app.add_check('public.bookings', 'currency', $$currency = '' or currency ~ '^[A-Za-z]{3}$'$$, 'Must look like usd.');
-call app.fill_text('public.bookings', 'currency', 'payment_id', 'payment_method', 'invoice_id', 'invoice_url');
 
 call app.close_table('public.bookings');
 -- supabase-js asks for the row it wrote, with all columns (`select=*`), so all columns are granted to visitors; but

@@ -9,12 +9,14 @@ comment on function app.booking_mail_rank is 'How much a mail about a booking sa
 
 create or replace function app.mail_contact(p_booking public.bookings, p_transaction_id uuid, out email text, out name text)
 language sql stable set search_path = '' as $$
-  select coalesce(nullif(btrim(p_booking.email), ''), given ->> 'email'),
-    case when btrim(p_booking.email) <> '' then p_booking.name else given ->> 'name' end
-  from (select (select metadata -> 'contact' from public.transactions where id = p_transaction_id) as given) payment;
+  select case when is_given then given ->> 'email' when p_booking.email not like '%.invalid' then p_booking.email end,
+    case when is_given then given ->> 'name' else p_booking.name end
+  from (select btrim(p_booking.email) = '' as is_given,
+    (select metadata -> 'contact' from public.transactions where id = p_transaction_id) as given) payment;
 $$;
 comment on function app.mail_contact is
-  'Whom a mail about a booking goes to: its own address, else the one given while paying; null without both.';
+  'Whom a mail about a booking goes to: its own address, else the one given while paying; null without both, and for who is '
+  'deleted.';
 
 create or replace function app.queue_booking_mail(
   p_booking_id public.booking_key, p_template text, p_facts jsonb default '{}'
@@ -66,7 +68,9 @@ comment on function app.queue_booking_mail is
 create or replace function app.tg_bookings__queue_mail()
 returns trigger language plpgsql security definer set search_path = '' as $$
 begin
-  if tg_op = 'INSERT' and app.find_verified_customer(new.email) is null then
+  -- Who books under an address that is not proven to be theirs, nor is staff, may be anybody.
+  if tg_op = 'INSERT' and coalesce(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role', '') <> 'staff'
+    and (coalesce(new.customer_id, app.visiting_customer()) = app.find_verified_customer(new.email)) is not true then
     begin
       perform app.take_rate_limit('booking_mail', new.email, '[{"count": 5, "seconds": 3600}]');
     exception when sqlstate 'PT429' then

@@ -66,7 +66,8 @@ begin
   );
   execute format('update %s set %s = %2$s where %s', p_table, v_columns[1], array_to_string(v_columns, ' is null or ') || ' is null');
 end $$;
-comment on procedure app.fill_text is 'From here on a table has no null text, but in the columns named; old rows are mended.';
+comment on procedure app.fill_text is 'From here on a table has no null text, but in the columns named; old rows are mended, so it comes before the checks of '
+  'the table: they refuse every change of an old row outside of them.';
 
 -- Some pages of the site read one column and write another of the same meaning.
 create or replace function app.tg_keep_in_step()

@@ -121,7 +121,7 @@ create table if not exists public.customer_preferences (
   email_notifications boolean not null default true,
   updated_at timestamptz not null default now()
 );
-comment on table public.customer_preferences is 'What a customer chose; without a row the defaults hold.';
+comment on table public.customer_preferences is 'What a customer chose; each has a row.';
 comment on column public.customer_preferences.language is 'BCP 47.';
 comment on column public.customer_preferences.currency is 'ISO 4217, lower case; the agency''s until another is chosen.';
 
@@ -180,3 +180,15 @@ grant select, insert (customer_id, label, name, phone, street, city, state, post
   on public.customer_addresses to customer;
 grant select, insert (customer_id, language, currency, timezone, newsletter, sms, email_notifications),
   update (language, currency, timezone, newsletter, sms, email_notifications) on public.customer_preferences to customer;
+
+-- For a call that was let in just before its account was deleted: it must leave nothing behind.
+create or replace function app.lock_customer(p_customer_id uuid)
+returns void language plpgsql volatile set search_path = '' as $$
+begin
+  perform from public.customers where id = p_customer_id and email is not null for no key update;
+  if not found then
+    raise sqlstate 'PT401' using message = 'Your session has ended. Please log in again.', hint = 'session_ended';
+  end if;
+end $$;
+comment on function app.lock_customer is 'Hold the row of an account that still exists. PT401 session_ended.';
+grant execute on function app.lock_customer to customer;

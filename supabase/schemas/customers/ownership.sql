@@ -26,7 +26,8 @@ returns void language sql volatile set search_path = '' as $$
   select pg_advisory_xact_lock(hashtextextended('address:' || lower(p_email), 0)) where p_email <> '';
 $$;
 comment on function app.lock_address is
-  'Taken before all rows by who proves or gives up an address, and by a booking that carries it: neither misses the other.';
+  'Taken before all rows by who proves or gives up an address, and by a booking that carries it: neither misses the other. '
+  'A change of address straight in the table takes it after the row, and may have to be tried again.';
 
 -- After the row is there, so that a visitor who books under somebody's address is not shown that it has an account. Who is
 -- signed in can tell by the list of their own bookings; a limit of how many one books stands in its way.
@@ -39,7 +40,10 @@ begin
   perform app.lock_address(new.email);
   v_customer_id := app.find_verified_customer(new.email);
   if tg_op = 'INSERT' then
-    v_customer_id := coalesce(v_customer_id, new.customer_id, app.visiting_customer());
+    if v_customer_id is null then
+      v_customer_id := coalesce(new.customer_id, app.visiting_customer());
+      perform app.lock_customer(v_customer_id) where v_customer_id is not null;
+    end if;
   elsif v_customer_id is null and new.customer_id is distinct from app.find_verified_customer(old.email) then
     return null;  -- it was not theirs by its address
   end if;

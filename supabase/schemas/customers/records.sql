@@ -1,17 +1,6 @@
 -- What customers keep with us: profile, address book, preferences; and all of it in one document. The writers run as role
 -- customer, so row-level security holds behind their own conditions.
 
--- For a call that was let in just before its account was deleted: it must leave nothing behind.
-create or replace function app.lock_customer(p_customer_id uuid)
-returns void language plpgsql volatile set search_path = '' as $$
-begin
-  perform from public.customers where id = p_customer_id and email is not null for no key update;
-  if not found then
-    raise sqlstate 'PT401' using message = 'Your session has ended. Please log in again.', hint = 'session_ended';
-  end if;
-end $$;
-comment on function app.lock_customer is 'Hold the row of an account that still exists. PT401 session_ended.';
-
 create or replace function public.update_profile(p_customer_id uuid, p_changes jsonb)
 returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
@@ -138,7 +127,7 @@ end $$;
 comment on function public.update_preferences is 'Set those preferences that p_changes has; all preferences.';
 
 -- What the service calls on behalf of one customer, and what those functions call.
-grant execute on function app.lock_customer, app.address_json to customer;
+grant execute on function app.address_json to customer;
 grant execute on function
   public.update_profile, public.list_customer_bookings, public.save_address, public.delete_address,
   public.update_preferences
@@ -179,6 +168,16 @@ returns jsonb language sql volatile set search_path = '' as $$
       ) order by m.created_at), '[]')
       from public.email_outbox m
       where m.customer_id = p_customer_id or lower(m.recipient) = (
+        select lower(c.email) from public.customers c where c.id = p_customer_id and c.verified_at is not null
+      )
+    ),
+    'tickets', (
+      select coalesce(jsonb_agg((to_jsonb(t) - 'assigned_to') || jsonb_build_object('messages', (
+        select coalesce(jsonb_agg(to_jsonb(m) - 'ticket_id' order by m.id), '[]')
+        from public.ticket_messages m where m.ticket_id = t.id
+      )) order by t.id), '[]')
+      from public.support_tickets t
+      where lower(t.email) = (
         select lower(c.email) from public.customers c where c.id = p_customer_id and c.verified_at is not null
       )
     ),

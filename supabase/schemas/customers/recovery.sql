@@ -24,7 +24,7 @@ begin
   where id = p_customer_id
   returning * into v_customer;
   update public.password_reset_tokens set used_at = now() where customer_id = p_customer_id and used_at is null;
-  perform app.clear_rate_limit('login_account', v_customer.email);
+  perform app.clear_rate_limit('login_account', app.login_subject(v_customer.email));
   perform app.queue_email(
     'password-changed', v_customer.email, jsonb_build_object('name', v_customer.name, 'occurred_at', now()),
     p_customer_id => p_customer_id
@@ -94,11 +94,14 @@ create or replace function public.delete_customer(p_customer_id uuid, p_password
 returns void language plpgsql volatile set search_path = '' as $$
 declare
   v_proven text;
+  v_bookings text[];
 begin
   perform app.lock_address((select email from public.customers where id = p_customer_id));
   v_proven := (select lower(email) from public.customers where id = p_customer_id and verified_at is not null);
-  perform from public.bookings
-  where customer_id = p_customer_id or (customer_id is null and lower(email) = v_proven) for update;
+  v_bookings := array(
+    select id::text from public.bookings
+    where customer_id = p_customer_id or (customer_id is null and lower(email) = v_proven) for update
+  );
   update public.customers
   set email = null, password_hash = null, name = null, phone = null, avatar = null, address = null,
     stripe_customer_id = null, status = 'inactive', deleted_at = now()
@@ -109,7 +112,7 @@ begin
   update public.bookings
   set name = 'Deleted customer', email = 'deleted@example.invalid', phone = '', message = '', special_requests = '',
     notes = ''
-  where customer_id = p_customer_id or (customer_id is null and lower(email) = v_proven);
+  where id::text = any (v_bookings);
   update public.transactions set metadata = metadata - 'contact'
   where metadata ? 'contact' and (customer_id = p_customer_id or lower(metadata #>> '{contact,email}') = v_proven);
   update public.ticket_messages m set name = 'Deleted customer'
@@ -117,10 +120,11 @@ begin
   where t.id = m.ticket_id and m.from_type = 'customer' and lower(t.email) = v_proven;
   update public.email_history
   set recipient_email = 'deleted@example.invalid', recipient_name = 'Deleted customer', subject = '', body = ''
-  where lower(recipient_email) = v_proven;
+  where lower(recipient_email) = v_proven or related_to = 'booking' and related_id::text = any (v_bookings);
   update public.support_tickets set customer = 'Deleted customer', email = 'deleted@example.invalid'
   where lower(email) = v_proven;
-  delete from public.email_outbox where customer_id = p_customer_id or lower(recipient) = v_proven;
+  delete from public.email_outbox
+  where customer_id = p_customer_id or lower(recipient) = v_proven or booking_id::text = any (v_bookings);
   delete from public.customer_sessions where customer_id = p_customer_id;
   delete from public.email_verification_tokens where customer_id = p_customer_id;
   delete from public.password_reset_tokens where customer_id = p_customer_id;
@@ -136,20 +140,26 @@ create or replace function public.clean_expired()
 returns integer language plpgsql volatile set search_path = '' as $$
 declare
   v_sessions integer;
+  v_staff_sessions integer;
   v_verifications integer;
   v_resets integer;
+  v_invitations integer;
   v_limits integer;
 begin
   delete from public.customer_sessions where expires_at <= now();
   get diagnostics v_sessions = row_count;
+  delete from public.staff_sessions where expires_at <= now();
+  get diagnostics v_staff_sessions = row_count;
   -- Kept for a while, so that an old link is told from a wrong one.
   delete from public.email_verification_tokens where expires_at < now() - interval '30 days';
   get diagnostics v_verifications = row_count;
   delete from public.password_reset_tokens where expires_at < now() - interval '30 days';
   get diagnostics v_resets = row_count;
+  delete from public.staff_invitations where expires_at < now() - interval '30 days';
+  get diagnostics v_invitations = row_count;
   delete from public.rate_limits where expires_at <= now();
   get diagnostics v_limits = row_count;
-  return v_sessions + v_verifications + v_resets + v_limits;
+  return v_sessions + v_staff_sessions + v_verifications + v_resets + v_invitations + v_limits;
 end $$;
 comment on function public.clean_expired is
-  'The worker''s sweep: sessions, links and limits past their time; how many rows.';
+  'The worker''s sweep: customers'' and staff''s sessions, links and limits past their time; how many rows.';

@@ -29,7 +29,7 @@ comment on column public.email_outbox.data is
   'What the template prints. Never a secret; emptied when the mail is sent or dropped.';
 comment on column public.email_outbox.dedupe_key is 'Same key, same mail: a second one is not queued.';
 comment on column public.email_outbox.customer_id is
-  'The customer whose link this mail carries. No foreign key: a mail outlives its customer and this table is older.';
+  'The customer whose account this mail is about. No foreign key: this table is older.';
 comment on column public.email_outbox.booking_id is
   'The booking that it is about: what happens to one within a minute is told in one mail.';
 comment on column public.email_outbox.state is

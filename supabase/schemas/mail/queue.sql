@@ -85,8 +85,7 @@ begin
   where id = p_id and claimed_by = p_claim
   returning state into v_state;
   if v_state = 'sent' then
-    update public.email_queue set paused_until = null, pause_reason = null, pauses_in_a_row = 0
-    where pauses_in_a_row > 0;
+    perform public.resume_email_queue();
   end if;
   return v_state;
 end $$;
@@ -110,7 +109,7 @@ create or replace function public.resume_email_queue()
 returns void language sql volatile set search_path = '' as $$
   update public.email_queue set paused_until = null, pause_reason = null, pauses_in_a_row = 0 where pauses_in_a_row > 0;
 $$;
-comment on function public.resume_email_queue is 'End a pause at once: a worker starts, perhaps with better settings.';
+comment on function public.resume_email_queue is 'End a pause at once: a mail went out, or a worker starts, perhaps with better settings.';
 
 create or replace function public.list_unsent_links()
 returns table (id uuid, template text, recipient text) language sql stable set search_path = '' as $$

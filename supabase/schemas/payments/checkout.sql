@@ -39,6 +39,13 @@ end $$;
 comment on function app.supersede_payments is
   'Mark what is open of a booking, but for one, as failed and to be canceled.';
 
+create or replace function app.refuse_reused_key()
+returns void language plpgsql immutable set search_path = '' as $$
+begin
+  raise sqlstate 'PT409' using message = 'This Idempotency-Key was used for another request.', hint = 'idempotency_key_reused';
+end $$;
+comment on function app.refuse_reused_key is 'PT409: one key stands for one request.';
+
 create or replace function app.find_idempotent_payment(p_scope text, p_key text, p_request_hash text)
 returns uuid language plpgsql volatile set search_path = '' as $$
 declare
@@ -48,7 +55,7 @@ begin
   where scope = p_scope and key = p_key and created_at < now() - interval '24 hours';
   select * into v_known from public.payment_idempotency_keys where scope = p_scope and key = p_key;
   if v_known.request_hash <> p_request_hash then
-    raise sqlstate 'PT409' using message = 'This Idempotency-Key was used for another request.', hint = 'idempotency_key_reused';
+    perform app.refuse_reused_key();
   end if;
   return (
     select id from public.transactions
@@ -115,7 +122,9 @@ comment on function app.open_payment is
 create or replace function app.check_agency_currency(p_currency text)
 returns void language plpgsql volatile set search_path = '' as $$
 begin
-  insert into app.agency (currency) select code from app.currencies where code = p_currency on conflict do nothing;
+  if not exists (select from app.agency) and exists (select from app.currencies where code = p_currency) then
+    perform public.set_agency_currency(p_currency, true);
+  end if;
   if p_currency <> coalesce((select currency from app.agency), '') then
     raise sqlstate 'PT503' using message = 'Online payment is paused. Please contact us.', hint = 'currency_disagrees',
       detail = '{"retry_after": 3600}';
@@ -142,8 +151,8 @@ declare
   v_needs_contact boolean;
   v_id uuid;
 begin
-  perform app.act_as('checkout');
   perform app.check_agency_currency(p_agency_currency);
+  perform app.act_as('checkout');
   if v_booking.customer_id <> p_customer_id then
     raise sqlstate 'PT403' using message = 'This booking belongs to another customer.', hint = 'forbidden';
   end if;
@@ -169,7 +178,11 @@ begin
     if p_key is not null then
       insert into public.payment_idempotency_keys as known (scope, key, request_hash, transaction_id)
       values (v_scope, p_key, p_request_hash, v_id)
-      on conflict (scope, key) do update set transaction_id = excluded.transaction_id;
+      on conflict (scope, key) do update set transaction_id = excluded.transaction_id
+        where known.request_hash = excluded.request_hash;
+      if not found then  -- the same key for another booking, at the same time
+        perform app.refuse_reused_key();
+      end if;
     end if;
   end if;
   return (

@@ -1,4 +1,5 @@
--- The agency's currency is set by `flask check` from PAYMENT_CURRENCY, before a release takes traffic.
+-- The agency's currency is set by `flask check` from PAYMENT_CURRENCY, before a release takes traffic; else by the first
+-- payment.
 
 create or replace function public.set_agency_currency(p_currency text, p_is_forced boolean default false)
 returns void language plpgsql volatile set search_path = '' as $$

@@ -37,10 +37,10 @@ comment on table public.stripe_events is 'Events of the gateway, each once. proc
 comment on column public.stripe_events.state is
   'received · processed · failed: its effect raised an error · unmatched: nobody here knows its payment.';
 comment on column public.stripe_events.payload is
-  'The text as it was signed. It names the payer, so it goes 90 days after it was processed.';
+  'The text as it was signed. It names the payer, so it goes after 90 days.';
 create index if not exists stripe_events_waiting_idx on public.stripe_events (received_at) where state <> 'processed';
 create index if not exists stripe_events_transaction_id_idx on public.stripe_events (transaction_id);
-create index if not exists stripe_events_processed_at_idx on public.stripe_events (processed_at) where payload is not null;
+create index if not exists stripe_events_payload_idx on public.stripe_events (received_at) where payload is not null;
 
 call app.close_table('public.stripe_events');
 grant select, insert, update on public.stripe_events to service_role;

@@ -70,10 +70,10 @@ begin
     case state when 'unmatched' then 'no booking here belongs to its payment' else coalesce(last_error, state) end
   ), 'event:' || id)
   from public.stripe_events
-  where state <> 'processed' and received_at < now() - interval '15 minutes';
+  where state <> 'processed' and received_at between now() - interval '30 days' and now() - interval '15 minutes';
   delete from public.payment_idempotency_keys where created_at < now() - interval '24 hours';
   update public.stripe_events set payload = null
-  where payload is not null and processed_at < now() - interval '90 days';
+  where payload is not null and received_at < now() - interval '90 days';
   return app.payment_backlog();
 end $$;
 comment on function public.finish_reconciliation is

@@ -24,6 +24,7 @@ alter table public.packages
   alter column created_at set default now();
 comment on table public.packages is 'Travel packages as the site sells them; price per guest in currency units.';
 call app.keep_cents('public.packages', 'price');
+call app.fill_text('public.packages');
 call app.bound_line('public.packages', 'title', 1, 300);
 call app.bound_text('public.packages', 'description', 20000);
 call app.bound_number('public.packages', 'price', 0, 9999999.99);
@@ -34,7 +35,6 @@ call app.bound_number('public.packages', 'rating', 0, 5);
 call app.bound_text('public.packages', 'accommodations', 20000);
 call app.bound_lines('public.packages', 'included', 500);
 call app.bound_lines('public.packages', 'excluded', 500);
-call app.fill_text('public.packages');
 
 call app.close_table('public.packages');
 create policy packages_select_anon on public.packages for select to anon using (true);
@@ -61,10 +61,10 @@ alter table public.itineraries
   add column if not exists description text;
 comment on table public.itineraries is 'What happens on each day of a package.';
 create index if not exists itineraries_package_id_idx on public.itineraries (package_id);
+call app.fill_text('public.itineraries');
 call app.bound_number('public.itineraries', 'day', 1, 365);
 call app.bound_line('public.itineraries', 'title', 1, 300);
 call app.bound_text('public.itineraries', 'description', 20000);
-call app.fill_text('public.itineraries');
 
 call app.close_table('public.itineraries');
 create policy itineraries_select_anon on public.itineraries for select to anon using (true);
@@ -107,6 +107,7 @@ alter table public.destinations
   alter column best_for set default '{}',
   alter column created_at set default now();
 comment on table public.destinations is 'Places that the site describes. Altitude in metres, distance in km from the nearest city, both axes in degrees.';
+call app.fill_text('public.destinations');
 call app.bound_line('public.destinations', 'name', 1, 300);
 call app.bound_line('public.destinations', 'region', 0, 300);
 call app.bound_text('public.destinations', 'description', 20000);
@@ -122,7 +123,6 @@ call app.bound_lines('public.destinations', 'activities', 500);
 call app.bound_lines('public.destinations', 'best_for', 500);
 call app.bound_number('public.destinations', 'latitude', -90, 90);
 call app.bound_number('public.destinations', 'longitude', -180, 180);
-call app.fill_text('public.destinations');
 
 call app.close_table('public.destinations');
 create policy destinations_select_anon on public.destinations for select to anon using (true);
@@ -151,15 +151,15 @@ alter table public.gallery
   add column if not exists created_at timestamptz not null default now(),
   alter column created_at set default now();
 comment on table public.gallery is 'Pictures of the gallery page.';
+create or replace trigger tg_gallery__keep_in_step before insert or update on public.gallery
+  for each row execute function app.tg_keep_in_step('image', 'image_url');
+call app.fill_text('public.gallery');
 call app.bound_line('public.gallery', 'title', 1, 300);
 call app.bound_line('public.gallery', 'location', 0, 300);
 call app.bound_line('public.gallery', 'image', 0, 900000);
 call app.bound_text('public.gallery', 'description', 20000);
 call app.bound_line('public.gallery', 'image_url', 0, 900000);
 call app.bound_line('public.gallery', 'category', 0, 300);
-create or replace trigger tg_gallery__keep_in_step before insert or update on public.gallery
-  for each row execute function app.tg_keep_in_step('image', 'image_url');
-call app.fill_text('public.gallery');
 
 call app.close_table('public.gallery');
 create policy gallery_select_anon on public.gallery for select to anon using (true);
@@ -193,6 +193,7 @@ alter table public.testimonials
   alter column date set default current_date,
   alter column created_at set default now();
 comment on table public.testimonials is 'What travellers say; shown once staff has published it.';
+call app.fill_text('public.testimonials');
 call app.bound_line('public.testimonials', 'name', 1, 300);
 call app.bound_line('public.testimonials', 'avatar', 0, 900000);
 call app.bound_line('public.testimonials', 'image', 0, 900000);
@@ -200,7 +201,6 @@ call app.bound_line('public.testimonials', 'location', 0, 300);
 call app.bound_number('public.testimonials', 'rating', 1, 5);
 call app.bound_text('public.testimonials', 'message', 20000);
 call app.bound_choice('public.testimonials', 'status', 'published', 'pending', 'rejected');
-call app.fill_text('public.testimonials');
 
 call app.close_table('public.testimonials');
 create policy testimonials_select_anon on public.testimonials for select to anon using (lower(status) = 'published');
@@ -246,10 +246,10 @@ alter table public.faqs
   alter column published set default true,
   alter column created_at set default now();
 comment on table public.faqs is 'Questions and answers of the help page.';
+call app.fill_text('public.faqs');
 call app.bound_line('public.faqs', 'question', 1, 1000);
 call app.bound_text('public.faqs', 'answer', 20000);
 call app.bound_line('public.faqs', 'category', 0, 300);
-call app.fill_text('public.faqs');
 
 call app.close_table('public.faqs');
 create policy faqs_select_anon on public.faqs for select to anon using (published);
@@ -288,15 +288,6 @@ alter table public.blog_posts
   alter column views set default 0,
   alter column created_at set default now();
 comment on table public.blog_posts is 'Articles; shown while their status is Published.';
-call app.bound_line('public.blog_posts', 'title', 1, 300);
-call app.bound_text('public.blog_posts', 'excerpt', 20000);
-call app.bound_text('public.blog_posts', 'content', 200000);
-call app.bound_line('public.blog_posts', 'featured_image', 0, 900000);
-call app.bound_line('public.blog_posts', 'image', 0, 900000);
-call app.bound_line('public.blog_posts', 'author', 0, 300);
-call app.bound_line('public.blog_posts', 'category', 0, 300);
-call app.bound_lines('public.blog_posts', 'tags', 500);
-call app.bound_choice('public.blog_posts', 'status', 'Published', 'Draft', 'Archived');
 create or replace trigger tg_blog_posts__keep_in_step before insert or update on public.blog_posts
   for each row execute function app.tg_keep_in_step('featured_image', 'image');
 
@@ -314,8 +305,17 @@ comment on function app.tg_blog_posts__publish is 'Keeps published and status in
 create or replace trigger tg_blog_posts__publish before insert or update on public.blog_posts
   for each row execute function app.tg_blog_posts__publish();
 update public.blog_posts set status = status where published is null or coalesce(image, '') = '';
-call app.bound_number('public.blog_posts', 'views', 0, 2147483647);
 call app.fill_text('public.blog_posts');
+call app.bound_line('public.blog_posts', 'title', 1, 300);
+call app.bound_text('public.blog_posts', 'excerpt', 20000);
+call app.bound_text('public.blog_posts', 'content', 200000);
+call app.bound_line('public.blog_posts', 'featured_image', 0, 900000);
+call app.bound_line('public.blog_posts', 'image', 0, 900000);
+call app.bound_line('public.blog_posts', 'author', 0, 300);
+call app.bound_line('public.blog_posts', 'category', 0, 300);
+call app.bound_lines('public.blog_posts', 'tags', 500);
+call app.bound_choice('public.blog_posts', 'status', 'Published', 'Draft', 'Archived');
+call app.bound_number('public.blog_posts', 'views', 0, 2147483647);
 
 call app.close_table('public.blog_posts');
 create policy blog_posts_select_anon on public.blog_posts for select to anon using (lower(status) = 'published');

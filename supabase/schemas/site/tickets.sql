@@ -17,6 +17,7 @@ alter table public.support_tickets
   alter column created_at set default now();
 comment on table public.support_tickets is 'What visitors ask for help with.';
 create index if not exists support_tickets_created_at_idx on public.support_tickets (created_at);
+call app.fill_text('public.support_tickets');
 call app.bound_line('public.support_tickets', 'subject', 1, 300);
 call app.bound_line('public.support_tickets', 'customer', 1, 200);
 call app.add_check('public.support_tickets', 'email', 'app.is_email(email)', 'Is not a valid e-mail address.');
@@ -24,7 +25,6 @@ call app.bound_choice('public.support_tickets', 'status', 'Open', 'In Progress',
 call app.bound_choice('public.support_tickets', 'priority', 'High', 'Medium', 'Low');
 call app.bound_line('public.support_tickets', 'category', 0, 300);
 call app.bound_line('public.support_tickets', 'assigned_to', 0, 200);
-call app.fill_text('public.support_tickets');
 
 call app.close_table('public.support_tickets');
 create policy support_tickets_insert_anon on public.support_tickets for insert to anon with check (true);
@@ -74,10 +74,10 @@ alter table public.ticket_messages
   alter column created_at set default now();
 comment on table public.ticket_messages is 'The talk about a ticket.';
 create index if not exists ticket_messages_ticket_id_idx on public.ticket_messages (ticket_id);
+call app.fill_text('public.ticket_messages');
 call app.bound_choice('public.ticket_messages', 'from_type', 'customer', 'agent');
 call app.bound_line('public.ticket_messages', 'name', 0, 200);
 call app.bound_text('public.ticket_messages', 'message', 20000);
-call app.fill_text('public.ticket_messages');
 
 call app.close_table('public.ticket_messages');
 create policy ticket_messages_select_staff on public.ticket_messages for select to staff

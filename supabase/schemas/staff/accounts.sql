@@ -15,13 +15,13 @@ alter table public.admin_users
   alter column created_at set default now();
 comment on table public.admin_users is 'Staff accounts.';
 create unique index if not exists admin_users_email_lower_idx on public.admin_users (lower(email));
+call app.fill_text('public.admin_users');
 call app.bound_line('public.admin_users', 'name', 1, 200);
 call app.add_check('public.admin_users', 'email', 'app.is_email(email)', 'Is not a valid e-mail address.');
 call app.bound_line('public.admin_users', 'phone', 0, 50);
 call app.bound_choice('public.admin_users', 'role', 'Admin', 'Manager', 'Guide', 'Support');
 call app.bound_line('public.admin_users', 'avatar', 0, 500000);
 call app.bound_choice('public.admin_users', 'status', 'Active', 'Inactive');
-call app.fill_text('public.admin_users');
 
 -- A table of its own, not a column of admin_users: the site's pages ask for all columns of admin_users, which PostgREST
 -- refuses to a role that may not read one of them.

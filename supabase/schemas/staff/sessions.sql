@@ -30,6 +30,7 @@ begin
   where a.id = p_staff_id and c.staff_id = a.id and a.status = 'Active' and c.password_hash = p_password_hash and p_is_right
   returning a.* into v_staff;
   if not found then
+    perform app.act_as('visitor');
     perform app.record_staff_event(p_staff_id, 'login_failed');
     return jsonb_build_object('verdict', 'invalid_credentials');
   end if;
