@@ -1,6 +1,7 @@
 """Faults on command, and what is refused."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -88,3 +89,16 @@ def test_every_modelled_parameter_is_one_of_the_sdk() -> None:
 
 def test_what_is_not_modelled_is_refused(v1: Any) -> None:
     assert refused(lambda: v1.invoices.list()).code == "local_stripe_unsupported"
+
+
+def test_slow_answers_do_not_wait_for_each_other(process: Process, control: Control) -> None:
+    control.outage("delay", seconds=0.8)
+
+    def read(_: int) -> int:
+        headers = {"Authorization": "Bearer sk_test_local"}
+        return httpx.get(f"{process.url}/v1/events", headers=headers, timeout=10).status_code
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(read, range(8))) == [200] * 8
+    assert 0.8 <= time.monotonic() - started < 2.4

@@ -9,6 +9,7 @@ import logging
 import socket
 import struct
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -101,6 +102,8 @@ class Server:
     def __init__(self, secret_key: str, publishable_key: str) -> None:
         self.secret_key, self.publishable_key = secret_key, publishable_key
         self.outages: list[Outage] = []
+        # The (API key, idempotency key) of calls that have arrived and are not answered yet.
+        self.keys_in_use: set[tuple[str, str]] = set()
         self.app = web.Application(middlewares=[self.middleware], client_max_size=2**20)
         self.browser_paths = add_routes(self.app)
 
@@ -121,18 +124,43 @@ class Server:
         await request.read()
         with contextlib.suppress(Refusal):
             call.params = await read_params(request)
+        key = api_key(request) or str(call.params.get("key", "")), call.idempotency_key or ""
+        if key in self.keys_in_use and call.method == "POST":
+            return self.refuse_key_in_use(call)
         outage = self.take_outage(request)
         if outage is None:
             return await self.answer(call, request, handler)
         call.outage = f"{outage.kind} {outage.when}"
+        if outage.kind == "delay" and outage.when == "before":
+            with self.holding(call, key):
+                await asyncio.sleep(outage.seconds)
+                return await self.answer(call, request, handler)
         return await self.suffer(outage, call, request, handler)
+
+    @contextlib.contextmanager
+    def holding(self, call: Call, key: tuple[str, str]) -> Iterator[None]:
+        """Only calls that are kept waiting need it: the others are answered before the next one is looked at."""
+        if call.method != "POST" or not call.idempotency_key:
+            yield
+            return
+        self.keys_in_use.add(key)
+        try:
+            yield
+        finally:
+            self.keys_in_use.discard(key)
+
+    def refuse_key_in_use(self, call: Call) -> web.Response:
+        """409, at once and not kept: the same call again, a little later, gets the first one's answer."""
+        text = "Another call with this idempotency key is being worked on. Try again when it is answered."
+        refusal = Refusal(409, text, code="idempotency_key_in_use", type="idempotency_error")
+        response = as_response(refusal)
+        response.headers["Stripe-Should-Retry"] = "true"
+        self.finish(call, response)
+        return response
 
     async def suffer(self, outage: Outage, call: Call, request: web.Request, handler: Any) -> web.Response:
         if outage.when == "after":
             return await outage.spoil(request, await self.answer(call, request, handler))
-        if outage.kind == "delay":
-            await asyncio.sleep(outage.seconds)
-            return await self.answer(call, request, handler)
         if outage.remember:
             return await self.answer(call, request, outage.respond)
         self.log(call, outage.status if outage.kind == "error" else None)
