@@ -100,3 +100,10 @@ def refused(call: Callable[[], Any]) -> Any:
     with pytest.raises(stripe.StripeError) as caught:
         call()
     return caught.value
+
+
+def types(control: Control, about: str, beginning: str = "") -> list[str]:
+    """The types of the events about an object, oldest first; `beginning` leaves out those of before the first such."""
+    found = [event["type"] for event in control.events(about=about)]
+    first = next(place for place, type in enumerate(found) if type.startswith(beginning))
+    return [type for type in found[first:] if type != "charge.refunded"]

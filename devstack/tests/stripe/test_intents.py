@@ -76,7 +76,7 @@ def test_intent_keeps_everything_the_service_sends(v1: Any) -> None:
             "statement_descriptor_suffix",
         ),
         ({"amount": 1000, "currency": "usd", "metadata": {"k": "v" * 501}}, 400, None, "metadata"),
-        ({"amount": 1000, "currency": "usd", "customer": "cus_none"}, 404, "resource_missing", "customer"),
+        ({"amount": 1000, "currency": "usd", "customer": "cus_none"}, 400, "resource_missing", "customer"),
         (
             {"amount": 1000, "currency": "usd", "transfer_group": "g"},
             400,

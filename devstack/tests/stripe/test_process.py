@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,13 @@ def test_nothing_answered_is_lost_by_a_kill(process: Process, v1: Any, control: 
     control.wait_delivered()
     assert {event["id"] for event in receiver.got} == {event["id"] for event in control.events()}
     assert client.refunds.create({"payment_intent": intent.id}).amount == 5000
+
+
+def test_state_file_of_an_older_version_is_read() -> None:
+    from devstack.stripe.disputes import Dispute
+    from devstack.stripe.state import Unpickler
+
+    assert Unpickler(BytesIO(b"cdevstack.stripe.refunds\nDispute\n.")).load() is Dispute
 
 
 def test_process_ends_at_once_and_guards_its_file(tmp_path: Path) -> None:

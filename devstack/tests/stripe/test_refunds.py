@@ -1,11 +1,11 @@
-"""Refunds and disputes."""
+"""Refunds, and payments that somebody else took."""
 
 from typing import Any
 
 import pytest
 
-from devstack.stripe import Control, wait_for
-from tests.stripe.process import new_intent, paid_intent, refused
+from devstack.stripe import Control, StripeRefused, wait_for
+from tests.stripe.process import new_intent, paid_intent, refused, types
 
 
 def test_partial_refunds_up_to_the_whole(v1: Any, control: Control) -> None:
@@ -73,18 +73,61 @@ def test_refund_changes_by_the_card(v1: Any, control: Control, card: str, first:
     wait_for(lambda: v1.refunds.retrieve(refund.id).status == last, 3, "the refund did not change")
 
 
-def test_dispute_is_opened_and_closed(v1: Any, control: Control) -> None:
+def test_refund_waits_for_the_payer_and_is_canceled(v1: Any, control: Control) -> None:
     intent = paid_intent(v1, control)
-    dispute = control.dispute(intent.id, reason="product_not_received")
-    assert v1.charges.retrieve(intent.latest_charge).disputed is True
-    assert refused(lambda: v1.refunds.create({"payment_intent": intent.id})).code == "charge_disputed"
-    assert control.ledger()["totals"]["usd"]["net"] == 0
-    assert v1.disputes.retrieve(dispute["id"]).status == "needs_response"
-    control.close_dispute(dispute["id"], "won")
-    assert v1.charges.retrieve(intent.latest_charge).disputed is False
-    assert [
-        e["data"]["object"]["status"] for e in control.events("charge.dispute.created", "charge.dispute.closed")
-    ] == [
-        "needs_response",
-        "won",
-    ]
+    control.next_refunds("requires_action", 1)
+    refund = v1.refunds.create({"payment_intent": intent.id, "amount": 6000})
+    assert (refund.status, refund.next_action.type) == ("requires_action", "display_details")
+    assert refused(lambda: v1.refunds.create({"payment_intent": intent.id, "amount": 4001})).http_status == 400
+    canceled = v1.refunds.cancel(refund.id)
+    assert (canceled.status, canceled.failure_reason, canceled.next_action) == ("canceled", "merchant_request", None)
+    assert types(control, intent.id, "refund") == ["refund.created", "refund.updated", "charge.refund.updated"]
+    (updated,) = control.events("charge.refund.updated")
+    assert updated["data"]["object"]["status"] == "canceled"
+    assert updated["data"]["previous_attributes"] == {"status": "requires_action"}
+    assert v1.charges.retrieve(intent.latest_charge).amount_refunded == 0
+    assert v1.refunds.create({"payment_intent": intent.id}).amount == 10000
+
+
+def test_only_a_refund_on_its_way_is_canceled(v1: Any, control: Control) -> None:
+    intent = paid_intent(v1, control)
+    done = v1.refunds.create({"payment_intent": intent.id, "amount": 1})
+    with pytest.raises(StripeRefused):
+        control.change_refund(done.id, "canceled")
+    control.next_refunds("pending", 1)
+    waiting = v1.refunds.create({"payment_intent": intent.id, "amount": 1})
+    assert refused(lambda: v1.refunds.cancel(waiting.id)).http_status == 400
+    assert control.change_refund(waiting.id, "canceled")["status"] == "canceled"
+    with pytest.raises(StripeRefused):
+        control.change_refund(waiting.id, "succeeded")
+
+
+@pytest.mark.parametrize("keep_total", [True, False])
+def test_total_of_a_charge_after_a_failed_refund(v1: Any, control: Control, keep_total: bool) -> None:
+    control.failed_refunds(keep_total=keep_total)
+    intent = paid_intent(v1, control)
+    refund = v1.refunds.create({"payment_intent": intent.id})
+    control.change_refund(refund.id, "failed")
+    charge = v1.charges.retrieve(intent.latest_charge)
+    assert (charge.amount_refunded, charge.refunded) == ((10000, True) if keep_total else (0, False))
+    assert control.ledger()["totals"]["usd"]["refunded"] == 0
+    assert v1.refunds.create({"payment_intent": intent.id}).amount == 10000
+
+
+def test_charge_without_an_intent_goes_back(v1: Any, control: Control) -> None:
+    charge = control.foreign_charge(5000, "usd")
+    assert (charge["paid"], charge["payment_intent"], charge["metadata"]) == (True, None, {})
+    assert [event["type"] for event in control.events()] == ["charge.succeeded"]
+    control.refund(charge["id"], 2000)
+    dispute = control.dispute(charge["id"])
+    assert (dispute["amount"], dispute["payment_intent"]) == (3000, None)
+    about = control.events(about=charge["id"])
+    assert len(about) == 5 and all(event["data"]["object"]["payment_intent"] is None for event in about)
+
+
+def test_another_program_is_paid_on_the_account(v1: Any, control: Control) -> None:
+    paid = control.foreign_payment(5000, "usd", {"order": "9"})
+    assert (paid["status"], paid["metadata"]) == ("succeeded", {"order": "9"})
+    assert types(control, paid["id"]) == ["payment_intent.created", "charge.succeeded", "payment_intent.succeeded"]
+    open = control.foreign_payment(5000, "usd", pay=False)
+    assert v1.payment_intents.retrieve(open["id"]).status == "requires_payment_method"

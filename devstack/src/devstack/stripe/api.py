@@ -11,10 +11,10 @@ from localstripe.server import app as localstripe_app
 from localstripe.server import json_response
 from stripe import params as sdk
 
-from . import intents, refunds
+from . import disputes, endpoints, intents, refunds
 from .events import emit
-from .lookup import expand, find, page
-from .parameters import Refusal, check, merge_metadata
+from .lookup import expand, export, find, page
+from .parameters import Refusal, check, merge_metadata, missing
 
 Params = dict[str, Any]
 
@@ -22,7 +22,7 @@ INTENT = set(
     """amount currency description allowed_payment_method_types receipt_email metadata customer payment_method
     statement_descriptor_suffix setup_future_usage shipping""".split()
 )
-NEW_INTENT = INTENT | {"automatic_payment_methods", "confirm", "payment_method_data"}
+NEW_INTENT = INTENT | {"automatic_payment_methods", "confirm", "payment_method_data", "return_url"}
 CONFIRM = {"payment_method", "payment_method_data", "return_url", "use_stripe_sdk"}
 REFUND = {"charge", "payment_intent", "amount", "reason", "metadata"}
 CUSTOMER = set("name email phone description metadata address preferred_locales shipping".split())
@@ -63,11 +63,22 @@ def create_customer(params: Params, _: str) -> Any:
 
 
 def update_customer(customer: Any, params: Params) -> Any:
+    if getattr(customer, "_deleted", False):
+        raise missing("customer", customer.id)
     if "metadata" in params:
         customer.metadata = merge_metadata(customer.metadata, params.pop("metadata"))
     for name, value in params.items():
         setattr(customer, name, value)
     emit("customer.updated", customer)
+    return customer
+
+
+def delete_customer(customer: Any, _: Params) -> Any:
+    """It is kept, to be answered as deleted."""
+    if getattr(customer, "_deleted", False):
+        raise missing("customer", customer.id)
+    emit("customer.deleted", customer)
+    customer._deleted = True
     return customer
 
 
@@ -80,7 +91,9 @@ def listing(kind: str) -> Callable[[Params, str], Any]:
     """The list route of a kind; parameters other than the paging must equal the objects' own values."""
 
     def keep(thing: Any, params: Params) -> bool:
-        return all(getattr(thing, name) == value for name, value in params.items() if name not in PAGE)
+        return not getattr(thing, "_deleted", False) and all(
+            getattr(thing, name) == value for name, value in params.items() if name not in PAGE
+        )
 
     return lambda params, _: page(kind, params, lambda thing: keep(thing, params))
 
@@ -89,7 +102,8 @@ def list_events(params: Params, _: str) -> Params:
     types = params.get("types") or ([params["type"]] if params.get("type") else [])
 
     def keep(event: Any) -> bool:
-        if params.get("delivery_success", event._delivered) != event._delivered:
+        delivered = event._delivered or not event._wanted
+        if params.get("delivery_success", delivered) != delivered:
             return False
         return not types or any(
             event.type == wanted or (wanted.endswith("*") and event.type.startswith(wanted[:-1])) for wanted in types
@@ -124,13 +138,17 @@ ROUTES = [
     Route("GET", "refunds", sdk.RefundListParams, PAGE | {"charge", "payment_intent"}, listing("refund")),
     Route("GET", "refunds/{id}", sdk.RefundRetrieveParams, set(), on("refund")),
     Route("POST", "refunds/{id}", sdk.RefundUpdateParams, {"metadata"}, on("refund", refunds.update)),
+    Route("POST", "refunds/{id}/cancel", sdk.RefundCancelParams, set(), on("refund", refunds.cancel)),
     Route("GET", "disputes", sdk.DisputeListParams, PAGE | {"charge", "payment_intent"}, listing("dispute")),
     Route("GET", "disputes/{id}", sdk.DisputeRetrieveParams, set(), on("dispute")),
-    Route("POST", "disputes/{id}/close", sdk.DisputeCloseParams, set(), on("dispute", refunds.accept)),
+    Route("POST", "disputes/{id}/close", sdk.DisputeCloseParams, set(), on("dispute", disputes.accept)),
     Route("POST", "customers", sdk.CustomerCreateParams, CUSTOMER, create_customer),
     Route("GET", "customers", sdk.CustomerListParams, PAGE | {"email"}, listing("customer")),
     Route("GET", "customers/{id}", sdk.CustomerRetrieveParams, set(), on("customer")),
     Route("POST", "customers/{id}", sdk.CustomerUpdateParams, CUSTOMER, on("customer", update_customer)),
+    Route("DELETE", "customers/{id}", sdk.CustomerDeleteParams, set(), on("customer", delete_customer)),
+    Route("GET", "webhook_endpoints", sdk.WebhookEndpointListParams, PAGE - {"created"}, endpoints.listing),
+    Route("GET", "webhook_endpoints/{id}", sdk.WebhookEndpointRetrieveParams, set(), endpoints.retrieve),
     Route("GET", "events", sdk.EventListParams, PAGE | {"type", "types", "delivery_success"}, list_events),
     Route("GET", "events/{id}", sdk.EventRetrieveParams, set(), on("event")),
 ]
@@ -152,7 +170,7 @@ def serve(route: Route) -> Callable[[web.Request], Any]:
         answer = route.answer(params, id)
         if call.browser:
             return json_response(intents.public_view(answer))
-        return json_response(expand(answer if isinstance(answer, dict) else answer._export(), paths))
+        return json_response(expand(answer if isinstance(answer, dict) else export(answer), paths))
 
     return handler
 

@@ -32,12 +32,16 @@ class Control:
 
     # --- payments
 
-    def confirm(self, intent: str, card: str = "pm_card_visa") -> dict[str, Any]:
-        """Pay an intent by a test method or card number; returns it, with `last_payment_error` when declined."""
+    def confirm(self, intent: str, card: str = "pm_card_visa", return_url: str | None = None) -> dict[str, Any]:
+        """Pay an intent by a test method or card number; returns it, with `last_payment_error` when declined.
+
+        Raises StripeRefused; 400 where the intent's automatic methods allow redirects and there is no `return_url`.
+        """
         body: dict[str, Any] = {"payment_method": card}
         if card.isdigit():
             data = {"number": card, "exp_month": 12, "exp_year": time.gmtime().tm_year + 4, "cvc": "123"}
             body = {"payment_method_data": {"type": "card", "card": data}}
+        body |= {"return_url": return_url} if return_url else {}
         try:
             return self.call("POST", f"/_local/payment_intents/{_id(intent)}/confirm", body)
         except StripeRefused as refused:
@@ -52,6 +56,21 @@ class Control:
     def authenticate(self, intent: str, success: bool = True) -> dict[str, Any]:
         return self.call("POST", f"/_local/payment_intents/{_id(intent)}/authenticate", {"success": success})
 
+    def method_types(self, *types: str) -> None:
+        """What the account's automatic payment methods offer from now on, in this order (card, link, klarna …)."""
+        self.call("PUT", "/_local/method_types", {"types": types})
+
+    def foreign_charge(self, amount: int, currency: str) -> dict[str, Any]:
+        """A charge without an intent, paid in the dashboard or by the API of old; minor units. Gives the charge."""
+        return self.call("POST", "/_local/foreign_charges", {"amount": amount, "currency": currency})
+
+    def foreign_payment(
+        self, amount: int, currency: str, metadata: dict[str, str] | None = None, pay: bool = True
+    ) -> dict[str, Any]:
+        """An intent of another program on the same account, paid unless `pay` is false; minor units."""
+        body = {"amount": amount, "currency": currency, "metadata": metadata, "pay": pay}
+        return self.call("POST", "/_local/foreign_payments", body)
+
     def get(self, id: str) -> dict[str, Any]:
         """Any object as it is now; a client secret names its intent."""
         return self.call("GET", f"/_local/objects/{_id(id)}")
@@ -59,24 +78,60 @@ class Control:
     # --- money back
 
     def refund(self, intent: str, amount: int | None = None) -> dict[str, Any]:
-        """A refund made in Stripe's dashboard, past the application; minor units, default all that is left."""
-        body = {"payment_intent": _id(intent)} | ({} if amount is None else {"amount": amount})
+        """A refund made in Stripe's dashboard, past the application, of an intent or a charge.
+
+        `amount` in minor units, default all that is left.
+        """
+        body = _paid(intent) | ({} if amount is None else {"amount": amount})
         return self.call("POST", "/_local/refunds", body)
 
     def change_refund(self, refund_id: str, status: str) -> dict[str, Any]:
-        """pending -> succeeded or failed, succeeded -> failed."""
+        """pending -> succeeded, failed or canceled; requires_action -> those or pending; succeeded -> failed.
+
+        Events: refund.updated, refund.failed if it failed, and charge.refund.updated.
+        """
         return self.call("POST", f"/_local/refunds/{refund_id}", {"status": status})
 
     def next_refunds(self, status: str | None, count: int | None = None) -> None:
-        """Refunds made from now on (`count` of them, default all) begin as `status`; None: as usual."""
+        """Refunds made from now on (`count` of them, default all) begin as `status`; None: as usual.
+
+        `status`: succeeded, pending, requires_action, or failed, which is pending and fails at once.
+        """
         self.call("PUT", "/_local/next_refunds", {"status": status, "count": count})
 
-    def dispute(self, intent: str, amount: int | None = None, reason: str = "fraudulent") -> dict[str, Any]:
-        body = {"payment_intent": _id(intent), "amount": amount, "reason": reason}
+    def failed_refunds(self, keep_total: bool) -> None:
+        """Whether charge.amount_refunded goes on counting failed and canceled refunds; as a rule it does not."""
+        self.call("PUT", "/_local/failed_refunds", {"keep_total": keep_total})
+
+    def dispute(
+        self, intent: str, amount: int | None = None, reason: str = "fraudulent", inquiry: bool = False
+    ) -> dict[str, Any]:
+        """The payer's bank takes an intent or a charge back, or with `inquiry` only asks about it; gives the dispute.
+
+        `amount` in minor units, default what is left of the charge; it can be another one, also a higher one. Pending
+        refunds of the charge fail. Events: charge.dispute.created and, but for an inquiry, .funds_withdrawn.
+        """
+        body = _paid(intent) | {"amount": amount, "reason": reason, "inquiry": inquiry}
         return self.call("POST", "/_local/disputes", body)
 
+    def escalate(self, dispute_id: str) -> dict[str, Any]:
+        """An inquiry becomes a chargeback. Events: charge.dispute.updated and .funds_withdrawn."""
+        return self.call("POST", f"/_local/disputes/{dispute_id}/escalate")
+
+    def respond(self, dispute_id: str) -> dict[str, Any]:
+        """Evidence is handed in: under_review, or warning_under_review. Event: charge.dispute.updated."""
+        return self.call("POST", f"/_local/disputes/{dispute_id}/respond")
+
     def close_dispute(self, dispute_id: str, status: str = "won") -> dict[str, Any]:
+        """won or lost, or warning_closed of an inquiry. Events: .funds_reinstated if won, and charge.dispute.closed."""
         return self.call("POST", f"/_local/disputes/{dispute_id}/close", {"status": status})
+
+    def appeal(self, dispute_id: str, status: str = "won") -> dict[str, Any]:
+        """The end is turned round: lost -> won, won -> lost.
+
+        Events: charge.dispute.updated, and .funds_reinstated or .funds_withdrawn.
+        """
+        return self.call("POST", f"/_local/disputes/{dispute_id}/appeal", {"status": status})
 
     # --- events and their deliveries
 
@@ -97,6 +152,18 @@ class Control:
     def webhook(self, **changes: Any) -> dict[str, Any]:
         """Set url, secret (a list while rolling), enabled; forget=True gives the waiting events up."""
         return self.call("PUT", "/_local/webhook", changes)
+
+    def endpoint(self, **changes: Any) -> dict[str, Any] | None:
+        """Set the webhook endpoint up as in the dashboard; gives it as GET /v1/webhook_endpoints does.
+
+        url, enabled_events (a list), api_version, status (enabled or disabled), description, metadata. Events of
+        other types, and those of while it is disabled, are recorded and never sent.
+        """
+        return self.call("PUT", "/_local/endpoint", changes)
+
+    def foreign_endpoint(self, url: str, **settings: Any) -> dict[str, Any]:
+        """Another program's webhook endpoint, which is listed beside the own one; settings as in endpoint()."""
+        return self.call("POST", "/_local/foreign_endpoints", {"url": url} | settings)
 
     def deliveries(self, on: bool, forget: bool = False) -> None:
         """Switch automatic delivery; what waits is sent when switched on, unless forgotten."""
@@ -152,6 +219,11 @@ def wait_for(done: Callable[[], Any], seconds: float, complaint: str) -> Any:
             raise TimeoutError(complaint)
         time.sleep(0.02)
     return value
+
+
+def _paid(id: str) -> dict[str, str]:
+    """Names a charge or an intent as the API's parameters do."""
+    return {"charge": id} if id.startswith("ch_") else {"payment_intent": _id(id)}
 
 
 def _id(intent: str) -> str:

@@ -10,6 +10,7 @@ import aiohttp
 import stripe
 from localstripe import resources
 
+from . import account
 from .signature import sign
 
 # (request id, idempotency key) of the API call being served; (None, None) when Stripe acts by itself.
@@ -24,6 +25,7 @@ class Event(resources.StripeObject):
 
     object = "event"
     _id_prefix = "evt_"
+    _wanted = True  # whether it is one that the webhook endpoint is told of
 
     def __init__(self, type: str, data: Any, previous: dict[str, Any] | None = None) -> None:
         super().__init__()
@@ -35,11 +37,17 @@ class Event(resources.StripeObject):
             self.data["previous_attributes"] = previous
         request_id, key = caller.get()
         self.request = {"id": request_id, "idempotency_key": key}
-        self.pending_webhooks = 1
+        self._wanted = account.hears_of(type)
+        self.pending_webhooks = int(self._wanted)
         self._delivered = self._given_up = False
         self._tries = 0
         self._attempts: list[dict[str, Any]] = []
-        deliveries.start(self.id)
+        if self._wanted:
+            deliveries.start(self.id)
+
+    def _waits(self) -> bool:
+        """Whether it is still to be delivered."""
+        return self._wanted and not self._delivered and not self._given_up
 
 
 def emit(type: str, thing: Any, **previous: Any) -> Event:
@@ -48,7 +56,7 @@ def emit(type: str, thing: Any, **previous: Any) -> Event:
 
 
 class Deliveries:
-    """Sends each event until a 2xx; order is not kept. Without an endpoint, or switched off, events wait."""
+    """Sends each event until a 2xx; order is not kept. Without a URL, or switched off, events wait."""
 
     def __init__(self, endpoint: dict[str, Any], backoff: float, max_backoff: float, timeout: float) -> None:
         self.endpoint = endpoint  # {url, secret (one, or a list while rolling), enabled}
@@ -59,7 +67,8 @@ class Deliveries:
 
     @property
     def on(self) -> bool:
-        return bool(self.endpoint.get("url") and self.endpoint.get("enabled"))
+        enabled = self.endpoint.get("enabled") and account.current.endpoint["status"] == "enabled"
+        return bool(self.endpoint.get("url") and enabled)
 
     def set(self, **changes: Any) -> None:
         self.endpoint.update(changes)
@@ -68,7 +77,7 @@ class Deliveries:
 
     def start_pending(self) -> None:
         for event in resources.store.of_kind("event"):
-            if not event._delivered:
+            if event._waits():
                 self.start(event.id)
 
     def start(self, event_id: str) -> None:
@@ -79,7 +88,7 @@ class Deliveries:
 
     def forget_pending(self) -> int:
         """Give the waiting events up: no more tries. They stay undelivered in GET /v1/events."""
-        waiting = [e for e in resources.store.of_kind("event") if not e._delivered and not e._given_up]
+        waiting = [event for event in resources.store.of_kind("event") if event._waits()]
         for event in waiting:
             resources.store.get(f"event:{event.id}")._given_up = True
         resources.store.commit()
@@ -89,7 +98,7 @@ class Deliveries:
         wait = self.backoff
         while self.on:
             event = resources.store.get(f"event:{event_id}")
-            if event is None or event._delivered or event._given_up:
+            if event is None or not event._waits():
                 return
             if time.time() - event.created > GIVE_UP_AFTER:
                 return
@@ -102,7 +111,8 @@ class Deliveries:
 
     async def send(self, event: Event, timestamp: int | None = None) -> dict[str, Any]:
         """One attempt, written to the delivery log: {event, at, url, status or error, ms, body}."""
-        payload = json.dumps(event._export(), indent=2).encode()
+        body = event._export() | {"api_version": account.current.endpoint["api_version"]}
+        payload = json.dumps(body, indent=2).encode()
         secret = self.endpoint.get("secret") or ""
         headers = {
             "Content-Type": "application/json; charset=utf-8",

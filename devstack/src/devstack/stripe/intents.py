@@ -1,13 +1,14 @@
-"""PaymentIntents and their charges: created, updated, confirmed, settled later, canceled."""
+"""PaymentIntents: created, updated, confirmed, settled later, canceled."""
 
 import time
 from typing import Any
 
 from localstripe import resources
 
-from . import currencies
+from . import account, currencies
+from .charges import Charge, succeed
 from .events import emit
-from .methods import DECLINES, DISPUTED, card_error, find_method, from_data, number_of
+from .methods import AFTER_PAYMENT, DECLINES, card_error, find_method, from_data, number_of
 from .parameters import Refusal, invalid, merge_metadata, missing
 from .state import action
 
@@ -54,47 +55,27 @@ class PaymentIntent(resources.StripeObject):
         self._due: str | None = None
 
 
-class Charge(resources.StripeObject):
-    object = "charge"
-    _id_prefix = "ch_"
-
-    def __init__(self, intent: PaymentIntent, method: Any) -> None:
-        super().__init__()
-        self.amount, self.currency = intent.amount, intent.currency
-        self.amount_captured = self.amount_refunded = 0
-        self.application = self.application_fee = self.application_fee_amount = self.balance_transaction = None
-        self.billing_details = dict(getattr(method, "billing_details", None) or {})
-        self.calculated_statement_descriptor = "LOCAL STRIPE"
-        self.captured = self.disputed = self.paid = self.refunded = False
-        self.customer, self.description = intent.customer, intent.description
-        self.failure_balance_transaction = self.failure_code = self.failure_message = None
-        self.fraud_details: dict[str, Any] = {}
-        self.metadata = dict(intent.metadata)
-        self.outcome: dict[str, Any] | None = None
-        self.payment_intent, self.payment_method = intent.id, method.id
-        self.payment_method_details = {method.type: getattr(method, method.type, {}), "type": method.type}
-        self.receipt_email, self.receipt_number, self.receipt_url = intent.receipt_email, None, None
-        self.review = self.shipping = self.source = self.transfer_group = None
-        self.statement_descriptor, self.statement_descriptor_suffix = None, intent.statement_descriptor_suffix
-        self.status = "pending"
-
-
 def create(params: dict[str, Any]) -> PaymentIntent:
     confirmed, data = params.pop("confirm", False), params.pop("payment_method_data", None)
     currency = currencies.table.check(params["amount"], params["currency"])
+    automatic = _automatic(params)
+    if confirmed:
+        _check_return_url(automatic, params)
+    elif "return_url" in params:
+        raise invalid("A return_url can be given only together with confirm=true.", "return_url")
     _check_customer(params.get("customer"))
     _check_words(params)
     metadata = merge_metadata({}, params.get("metadata", {}))
     method = from_data(data) if data else find_method(params["payment_method"]) if "payment_method" in params else None
     intent = PaymentIntent(params["amount"], currency)
     intent.metadata = metadata
-    if automatic := params.get("automatic_payment_methods"):
-        intent.automatic_payment_methods = {"allow_redirects": "always", **automatic}
+    intent.automatic_payment_methods = automatic
+    intent.payment_method_types = _types(automatic)
     _keep(intent, params)
     if method is not None:
         intent.payment_method, intent.status = method.id, "requires_confirmation"
     emit("payment_intent.created", intent)
-    return confirm(intent, {}) if confirmed else intent
+    return confirm(intent, {"return_url": params.get("return_url")}) if confirmed else intent
 
 
 def update(intent: PaymentIntent, params: dict[str, Any]) -> PaymentIntent:
@@ -132,6 +113,7 @@ def confirm(intent: PaymentIntent, params: dict[str, Any]) -> PaymentIntent:
         raise unexpected(intent, "You cannot confirm this PaymentIntent because it has already succeeded.")
     if intent.status not in OPEN:
         raise unexpected(intent, f"You cannot confirm this PaymentIntent because it has a status of {intent.status}.")
+    _check_return_url(intent.automatic_payment_methods, params)
     chosen = params.get("payment_method") or intent.payment_method
     method = from_data(params["payment_method_data"]) if params.get("payment_method_data") else None
     if method is None and not chosen:
@@ -167,7 +149,7 @@ def authenticate(intent: PaymentIntent, success: bool) -> PaymentIntent:
 
 
 def charge(intent: PaymentIntent, method: Any) -> PaymentIntent:
-    made = Charge(intent, method)
+    made = Charge(intent.amount, intent.currency, method, intent)
     intent.latest_charge, intent.payment_method = made.id, method.id
     if method.type != "card":
         intent.status = "processing"
@@ -195,13 +177,11 @@ def charge(intent: PaymentIntent, method: Any) -> PaymentIntent:
 @action
 def intent_succeeded(intent: PaymentIntent) -> None:
     paid = resources.store.get(f"charge:{intent.latest_charge}")
-    paid.status, paid.paid, paid.captured, paid.amount_captured = "succeeded", True, True, paid.amount
-    paid.outcome = {"network_status": "approved_by_network", "type": "authorized", "risk_level": "normal"}
     intent.status, intent.amount_received, intent.next_action = "succeeded", paid.amount, None
-    emit("charge.succeeded", paid)
+    succeed(paid)
     emit("payment_intent.succeeded", intent)
-    if number_of(paid.payment_method) == DISPUTED:
-        resources.store.later(paid, "charge_disputed")
+    if afterwards := AFTER_PAYMENT.get(number_of(paid.payment_method)):
+        resources.store.later(paid, afterwards)
 
 
 @action
@@ -242,6 +222,12 @@ def public_view(intent: PaymentIntent) -> dict[str, Any]:
     return {name: value for name, value in intent._export().items() if name not in hidden}
 
 
+def foreign(amount: int, currency: str, metadata: dict[str, str] | None = None, pay: bool = True) -> PaymentIntent:
+    """An intent of another program on the same account, paid by card unless `pay` is false."""
+    intent = create({"amount": amount, "currency": currency, "metadata": metadata or {}})
+    return confirm(intent, {"payment_method": "pm_card_visa"}) if pay else intent
+
+
 def find_intent(id: str, param: str = "intent") -> PaymentIntent:
     intent = resources.store.get(f"payment_intent:{id}")
     if intent is None:
@@ -257,12 +243,34 @@ def _keep(intent: PaymentIntent, params: dict[str, Any]) -> None:
     for name in KEPT:
         if name in params:
             setattr(intent, name, params[name])
-    intent.payment_method_types = intent.allowed_payment_method_types or ["card"]
+    if intent.allowed_payment_method_types:
+        intent.payment_method_types = intent.allowed_payment_method_types
+
+
+def _automatic(params: dict[str, Any]) -> dict[str, Any] | None:
+    """The automatic methods of a new intent: {enabled, allow_redirects}; None where none were asked for."""
+    asked = params.get("automatic_payment_methods")
+    return {"allow_redirects": "always", **asked} if asked else None
+
+
+def _types(automatic: dict[str, Any] | None) -> list[str]:
+    """The methods an intent offers: what the account has switched on, or cards alone."""
+    if not automatic or not automatic["enabled"]:
+        return ["card"]
+    return account.offered(with_redirects=automatic["allow_redirects"] != "never")
+
+
+def _check_return_url(automatic: dict[str, Any] | None, params: dict[str, Any]) -> None:
+    """Whoever may be sent away to pay must have a way back (docs.stripe.com/upgrades/manage-payment-methods)."""
+    if automatic and automatic["enabled"] and automatic["allow_redirects"] != "never" and not params.get("return_url"):
+        text = "This intent takes methods that may leave the page: give a return_url, or allow_redirects=never with it."
+        raise invalid(text, "return_url")
 
 
 def _check_customer(id: str | None) -> None:
-    if id is not None and resources.store.get(f"customer:{id}") is None:
-        raise missing("customer", id, "customer")
+    customer = resources.store.get(f"customer:{id}")
+    if id is not None and (customer is None or getattr(customer, "_deleted", False)):
+        raise missing("customer", id, "customer", status=400)
 
 
 def _check_words(params: dict[str, Any]) -> None:

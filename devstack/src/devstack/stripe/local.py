@@ -8,8 +8,8 @@ from typing import Any
 from aiohttp import web
 from localstripe import resources
 
-from . import events, intents, refunds
-from .lookup import by_id, find
+from . import account, charges, disputes, endpoints, events, intents, refunds
+from .lookup import by_id, export, find
 from .parameters import Refusal
 from .server import Outage, Server
 
@@ -25,7 +25,7 @@ async def body_of(request: web.Request) -> dict[str, Any]:
 
 
 def answer(thing: Any) -> web.Response:
-    return web.json_response(thing._export() if isinstance(thing, resources.StripeObject) else thing)
+    return web.json_response(export(thing) if isinstance(thing, resources.StripeObject) else thing)
 
 
 @routes.get("/_local/health")
@@ -35,7 +35,7 @@ async def health(request: web.Request) -> web.Response:
 
 @routes.get("/_local/webhook")
 async def show_webhook(request: web.Request) -> web.Response:
-    waiting = [e.id for e in resources.store.of_kind("event") if not e._delivered and not e._given_up]
+    waiting = [event.id for event in resources.store.of_kind("event") if event._waits()]
     return answer(events.deliveries.endpoint | {"waiting": waiting})
 
 
@@ -124,8 +124,8 @@ async def change_refund(request: web.Request) -> web.Response:
 @routes.put("/_local/next_refunds")
 async def set_next_refunds(request: web.Request) -> web.Response:
     body = await body_of(request)
-    if body.get("status") not in ("succeeded", "pending", "failed", None):
-        raise Refusal(400, "status is succeeded, pending, failed or null")
+    if body.get("status") not in ("succeeded", "pending", "requires_action", "failed", None):
+        raise Refusal(400, "status is succeeded, pending, requires_action, failed or null")
     refunds.next_outcome.clear()
     if body.get("status"):
         refunds.next_outcome.update(body)
@@ -136,13 +136,60 @@ async def set_next_refunds(request: web.Request) -> web.Response:
 async def make_dispute(request: web.Request) -> web.Response:
     body = await body_of(request)
     charge = body.pop("charge", None) or intents.find_intent(body.pop("payment_intent", "")).latest_charge
-    return answer(refunds.dispute(find("charge", charge or ""), **body))
+    return answer(disputes.create(find("charge", charge or ""), **body))
 
 
 @routes.post("/_local/disputes/{id}/close")
 async def close_dispute(request: web.Request) -> web.Response:
     status = (await body_of(request)).get("status", "won")
-    return answer(refunds.close(find("dispute", request.match_info["id"]), status))
+    return answer(disputes.close(find("dispute", request.match_info["id"]), status))
+
+
+@routes.post("/_local/disputes/{id}/escalate")
+async def escalate(request: web.Request) -> web.Response:
+    return answer(disputes.escalate(find("dispute", request.match_info["id"])))
+
+
+@routes.post("/_local/disputes/{id}/respond")
+async def respond(request: web.Request) -> web.Response:
+    return answer(disputes.respond(find("dispute", request.match_info["id"])))
+
+
+@routes.post("/_local/disputes/{id}/appeal")
+async def appeal(request: web.Request) -> web.Response:
+    status = (await body_of(request)).get("status", "won")
+    return answer(disputes.appeal(find("dispute", request.match_info["id"]), status))
+
+
+@routes.post("/_local/foreign_charges")
+async def foreign_charge(request: web.Request) -> web.Response:
+    return answer(charges.foreign(**await body_of(request)))
+
+
+@routes.post("/_local/foreign_payments")
+async def foreign_payment(request: web.Request) -> web.Response:
+    return answer(intents.foreign(**await body_of(request)))
+
+
+@routes.post("/_local/foreign_endpoints")
+async def foreign_endpoint(request: web.Request) -> web.Response:
+    return answer(endpoints.foreign(**await body_of(request)))
+
+
+@routes.put("/_local/endpoint")
+async def set_endpoint(request: web.Request) -> web.Response:
+    return answer(endpoints.change(**await body_of(request)))
+
+
+@routes.put("/_local/method_types")
+async def set_method_types(request: web.Request) -> web.Response:
+    return answer(account.set_method_types((await body_of(request))["types"]))
+
+
+@routes.put("/_local/failed_refunds")
+async def set_failed_refunds(request: web.Request) -> web.Response:
+    account.current.keeps_failed_refunds = bool((await body_of(request))["keep_total"])
+    return answer({"keep_total": account.current.keeps_failed_refunds})
 
 
 @routes.get("/_local/outages")
@@ -169,13 +216,15 @@ async def ledger(request: web.Request) -> web.Response:
     totals: dict[str, dict[str, int]] = defaultdict(lambda: {"paid": 0, "refunded": 0, "disputed": 0, "net": 0})
     for charge in store.of_kind("charge"):
         if charge.paid:
-            total = totals[charge.currency]
-            total["paid"] += charge.amount
-            total["refunded"] += charge.amount_refunded
-            total["disputed"] += charge.amount - charge.amount_refunded if charge.disputed else 0
-            total["net"] = total["paid"] - total["refunded"] - total["disputed"]
+            totals[charge.currency]["paid"] += charge.amount
+    for refund in store.of_kind("refund"):
+        totals[refund.currency]["refunded"] += refund.amount if charges.is_live(refund) else 0
+    for dispute in store.of_kind("dispute"):
+        totals[dispute.currency]["disputed"] += dispute._withdrawn()
+    for total in totals.values():
+        total["net"] = total["paid"] - total["refunded"] - total["disputed"]
     lists = {f"{kind}s": store.of_kind(kind) for kind in ("payment_intent", "charge", "refund", "dispute", "customer")}
-    return answer({name: [thing._export() for thing in found] for name, found in lists.items()} | {"totals": totals})
+    return answer({name: [export(thing) for thing in found] for name, found in lists.items()} | {"totals": totals})
 
 
 @routes.get("/_local/requests")
@@ -195,5 +244,6 @@ async def forget_keys(request: web.Request) -> web.Response:
 async def reset(request: web.Request) -> web.Response:
     resources.store.reset()
     refunds.next_outcome.clear()
+    account.reset()
     request.app[server_key].outages.clear()
     return answer({})

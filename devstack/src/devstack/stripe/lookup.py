@@ -26,12 +26,25 @@ def find(kind: str, id: str) -> Any:
     return thing
 
 
-def page(kind: str, params: dict[str, Any], keep: Callable[[Any], bool]) -> dict[str, Any]:
-    """Newest first, `limit` (1–100, default 10) after or before the named object (docs.stripe.com/api/pagination)."""
+def export(thing: Any) -> dict[str, Any]:
+    """The object as an answer has it; of a deleted one only that it is."""
+    if getattr(thing, "_deleted", False):
+        return {"id": thing.id, "object": thing.object, "deleted": True}
+    return thing._export()
+
+
+def page(
+    kind: str, params: dict[str, Any], keep: Callable[[Any], bool], things: list[Any] | None = None
+) -> dict[str, Any]:
+    """Newest first, `limit` (1–100, default 10) after or before the named object (docs.stripe.com/api/pagination).
+
+    Of all `things` of the kind, oldest first; by default those in the store.
+    """
     limit = params.get("limit", 10)
     if not 1 <= limit <= 100:
         raise invalid("This value must be between 1 and 100.", "limit", "parameter_invalid_integer")
-    found = [thing for thing in resources.store.of_kind(kind) if keep(thing) and _within(thing, params.get("created"))]
+    things = resources.store.of_kind(kind) if things is None else things
+    found = [thing for thing in things if keep(thing) and _within(thing, params.get("created"))]
     found.reverse()
     if cursor := params.get("starting_after"):
         found = found[_place(found, kind, cursor, "starting_after") + 1 :]
@@ -44,7 +57,7 @@ def page(kind: str, params: dict[str, Any], keep: Callable[[Any], bool]) -> dict
         "object": "list",
         "url": path,
         "has_more": len(found) > limit,
-        "data": [thing._export() for thing in shown],
+        "data": [export(thing) for thing in shown],
     }
 
 
@@ -77,7 +90,7 @@ def expand(document: Any, paths: list[str]) -> Any:
         elif head not in document or (isinstance(document[head], str) and head not in EXPANDABLE):
             raise invalid(f"This property cannot be expanded ({path}).", "expand")
         elif isinstance(document[head], str):
-            document[head] = by_id(document[head])._export()
+            document[head] = export(by_id(document[head]))
         if rest and document[head] is not None:
             expand(document[head], [rest])
     return document

@@ -20,7 +20,10 @@ DECLINES = {
     "4000000000000341": ("card_declined", "generic_decline", "Your card was declined."),
     "4000000000006975": ("card_declined", "card_velocity_exceeded", "Your card was declined."),
 }
-DISPUTED, REFUND_PENDS, REFUND_FAILS = "4000000000000259", "4000000000007726", "4000000000005126"
+DISPUTED, INQUIRED = "4000000000000259", "4000000000001976"
+REFUND_PENDS, REFUND_FAILS = "4000000000007726", "4000000000005126"
+# Card number -> what becomes of its charges after a while.
+AFTER_PAYMENT = {DISPUTED: "charge_disputed", INQUIRED: "charge_inquired"}
 
 TEST_CARDS = {
     "pm_card_visa": "4242424242424242",
@@ -42,6 +45,7 @@ TEST_CARDS = {
     "pm_card_authenticationRequired": "4000002760003184",
     "pm_card_threeDSecure2Required": "4000000000003220",
     "pm_card_createDispute": DISPUTED,
+    "pm_card_createDisputeInquiry": INQUIRED,
     "pm_card_pendingRefund": REFUND_PENDS,
     "pm_card_refundFail": REFUND_FAILS,
 }

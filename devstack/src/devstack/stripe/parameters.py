@@ -39,8 +39,9 @@ def invalid(message: str, param: str, code: str | None = None) -> Refusal:
     return Refusal(400, message, saved=False, param=param, code=code)
 
 
-def missing(kind: str, key: str, param: str = "id") -> Refusal:
-    return Refusal(404, f"No such {kind}: '{key}'", code="resource_missing", param=param)
+def missing(kind: str, key: str, param: str = "id", status: int = 404) -> Refusal:
+    """No such object; `status` is 400 where a parameter names it and not the path."""
+    return Refusal(status, f"No such {kind}: '{key}'", code="resource_missing", param=param)
 
 
 # Names of the request options' types, which the SDK's modules of parameters do not import.

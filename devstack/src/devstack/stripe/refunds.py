@@ -1,12 +1,14 @@
-"""Refunds and disputes: money that goes back, and `amount_refunded` and the events that follow it."""
+"""Refunds: money that goes back, what becomes of it, and the events that follow."""
 
+import time
 from typing import Any
 
 from localstripe import resources
 
 from . import currencies
+from .charges import Charge, count_refunds, is_contested, left, taken
 from .events import emit
-from .intents import Charge, find_intent
+from .intents import find_intent
 from .methods import REFUND_FAILS, REFUND_PENDS, number_of
 from .parameters import Refusal, invalid, merge_metadata, missing
 from .state import action
@@ -23,27 +25,19 @@ class Refund(resources.StripeObject):
         self.charge, self.payment_intent = charge.id, charge.payment_intent
         self.destination_details = {"type": "card", "card": {"reference_status": "pending", "type": "refund"}}
         self.metadata: dict[str, str] = {}
+        self.next_action: dict[str, Any] | None = None
         self.reason = self.receipt_number = self.source_transfer_reversal = self.transfer_reversal = None
         self.status = "succeeded"
         self._due: str | None = None
 
 
-class Dispute(resources.StripeObject):
-    object = "dispute"
-    _id_prefix = "dp_"
-
-    def __init__(self, charge: Charge, amount: int, reason: str) -> None:
-        super().__init__()
-        self.amount, self.currency = amount, charge.currency
-        self.balance_transactions: list[Any] = []
-        self.charge, self.payment_intent = charge.id, charge.payment_intent
-        self.evidence: dict[str, Any] = {}
-        self.evidence_details = {"due_by": self.created + 7 * 24 * 3600, "has_evidence": False, "past_due": False}
-        self.is_charge_refundable = False
-        self.metadata: dict[str, str] = {}
-        self.reason, self.status = reason, "needs_response"
-
-
+WEEK = 7 * 24 * 3600
+# Status -> what it can become: pending and requires_action are on their way, and a bank takes back days later.
+CHANGES = {
+    "pending": ("succeeded", "failed", "canceled"),
+    "requires_action": ("pending", "succeeded", "failed", "canceled"),
+    "succeeded": ("failed",),
+}
 # What becomes of refunds made from now on: {"status": …, "count": n or None for all}; by the control API.
 next_outcome: dict[str, Any] = {}
 # Card number -> what becomes of its refunds after a while.
@@ -58,30 +52,35 @@ def create(params: dict[str, Any]) -> Refund:
     refund.metadata, refund.reason = metadata, params.get("reason")
     if outcome in ("pending", "failed") or (outcome is None and number == REFUND_PENDS):
         refund.status = "pending"
-    _move(charge, amount)
+    if outcome == "requires_action":
+        refund.status, refund.next_action = "requires_action", _ask_payer()
+    count_refunds(charge)
     emit("refund.created", refund)
     emit("charge.refunded", charge)
     if outcome == "failed":
-        refund_failed(refund)
+        fail(refund)
     elif outcome is None and number in AFTERWARDS:
         resources.store.later(refund, AFTERWARDS[number])
     return refund
 
 
 def _amount_to_refund(charge: Charge, params: dict[str, Any]) -> int:
-    """What goes back, in minor units: as asked, or all that is left; never more than that."""
-    rest = charge.amount - charge.amount_refunded
-    if charge.disputed:
-        text = f"Charge {charge.id} has been charged back; cannot issue a refund."
+    """What goes back, in minor units: as asked, or all that is left; never more than that.
+
+    Nothing while a chargeback is open (docs.stripe.com/disputes/how-disputes-work), and nothing that one has taken.
+    """
+    rest = left(charge)
+    if is_contested(charge) or (rest <= 0 and taken(charge) > 0):
+        text = f"Charge {charge.id} cannot be refunded: the payer's bank has charged it back."
         raise Refusal(400, text, code="charge_disputed")
-    if rest == 0:
+    if rest <= 0:
         raise Refusal(400, f"Charge {charge.id} has already been refunded.", code="charge_already_refunded")
     amount = params.get("amount", rest)
     if amount < 1:
         raise invalid("This value must be greater than or equal to 1.", "amount", "parameter_invalid_integer")
     if amount > rest:
-        asked, left = (currencies.table.shown(each, charge.currency) for each in (amount, rest))
-        text = f"Refund amount ({asked}) is greater than unrefunded amount on charge ({left})"
+        asked, most = (currencies.table.shown(each, charge.currency) for each in (amount, rest))
+        text = f"Refund amount ({asked}) is greater than unrefunded amount on charge ({most})"
         raise Refusal(400, text, param="amount")
     return amount
 
@@ -116,36 +115,57 @@ def _take_outcome() -> str | None:
     return status
 
 
-def _move(charge: Charge, amount: int) -> None:
-    charge.amount_refunded += amount
-    charge.refunded = charge.amount_refunded == charge.amount
+def _ask_payer() -> dict[str, Any]:
+    """The payer is asked by mail where the money is to go."""
+    asked = {"email_sent_at": int(time.time()), "email_sent_to": "payer@example.com"}
+    return {"type": "display_details", "display_details": {"email_sent": asked, "expires_at": int(time.time()) + WEEK}}
 
 
 @action
 def refund_succeeded(refund: Refund) -> None:
-    before, refund.status = refund.status, "succeeded"
-    emit("refund.updated", refund, status=before)
-    emit("charge.refund.updated", refund, status=before)
+    _become(refund, "succeeded")
 
 
 @action
-def refund_failed(refund: Refund, reason: str = "expired_or_canceled_card") -> None:
-    """A refund that comes back: the charge is refundable again by its amount."""
-    before, refund.status = refund.status, "failed"
+def refund_failed(refund: Refund) -> None:
+    fail(refund)
+
+
+def fail(refund: Refund, reason: str = "expired_or_canceled_card", status: str = "failed") -> None:
+    """A refund that comes back, or is canceled: the charge is refundable again by its amount."""
     refund.failure_reason = reason
-    _move(resources.store.get(f"charge:{refund.charge}"), -refund.amount)
+    _become(refund, status)
+
+
+def _become(refund: Refund, status: str) -> None:
+    """The events are refund.updated, refund.failed where it failed, and charge.refund.updated, each with the refund."""
+    before, refund.status = refund.status, status
+    refund._due = refund.next_action = None
+    count_refunds(resources.store.get(f"charge:{refund.charge}"))
     emit("refund.updated", refund, status=before)
-    emit("refund.failed", refund, status=before)
+    if status == "failed":
+        emit("refund.failed", refund, status=before)
     emit("charge.refund.updated", refund, status=before)
 
 
 def change(refund: Refund, status: str) -> Refund:
-    """Let a refund go on: pending -> succeeded or failed, succeeded -> failed (as banks do days later)."""
-    if (refund.status, status) not in (("pending", "succeeded"), ("pending", "failed"), ("succeeded", "failed")):
+    """Let a refund go on, as CHANGES allows."""
+    if status not in CHANGES.get(refund.status, ()):
         raise Refusal(400, f"A {refund.status} refund cannot become {status}.")
-    refund._due = None
-    (refund_succeeded if status == "succeeded" else refund_failed)(refund)
+    if status == "failed":
+        fail(refund)
+    elif status == "canceled":
+        fail(refund, "merchant_request", status)
+    else:
+        _become(refund, status)
     return refund
+
+
+def cancel(refund: Refund, _: dict[str, Any]) -> Refund:
+    """POST /v1/refunds/:id/cancel, for refunds that wait for the payer and no others."""
+    if refund.status != "requires_action":
+        raise Refusal(400, f"Only a refund that requires action can be canceled, this one is {refund.status}.")
+    return change(refund, "canceled")
 
 
 def update(refund: Refund, params: dict[str, Any]) -> Refund:
@@ -153,34 +173,3 @@ def update(refund: Refund, params: dict[str, Any]) -> Refund:
         before, refund.metadata = refund.metadata, merge_metadata(refund.metadata, params["metadata"])
         emit("refund.updated", refund, metadata=before)
     return refund
-
-
-@action
-def charge_disputed(charge: Charge) -> None:
-    dispute(charge)
-
-
-def dispute(charge: Charge, amount: int | None = None, reason: str = "fraudulent") -> Dispute:
-    if not charge.paid or charge.disputed:
-        raise Refusal(400, f"Charge {charge.id} cannot be disputed: it is not paid, or is disputed already.")
-    charge.disputed = True
-    made = Dispute(charge, charge.amount if amount is None else amount, reason)
-    emit("charge.dispute.created", made)
-    emit("charge.dispute.funds_withdrawn", made)
-    return made
-
-
-def close(made: Dispute, status: str) -> Dispute:
-    if made.status in ("won", "lost") or status not in ("won", "lost"):
-        raise Refusal(400, f"A dispute with a status of {made.status} cannot be closed as {status}.")
-    made.status = status
-    if status == "won":
-        resources.store.get(f"charge:{made.charge}").disputed = False
-        emit("charge.dispute.funds_reinstated", made)
-    emit("charge.dispute.closed", made)
-    return made
-
-
-def accept(made: Dispute, _: dict[str, Any]) -> Dispute:
-    """POST /v1/disputes/:id/close is the merchant giving in."""
-    return close(made, "lost")

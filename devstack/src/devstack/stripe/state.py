@@ -26,6 +26,9 @@ UPSERT = "insert into objects (key, body) values (?, ?) on conflict (key) do upd
 # Stripe may forget a key after 24 hours (docs.stripe.com/api/idempotent_requests).
 KEY_LIFETIME = 24 * 3600
 
+# Classes that state files of older versions look for elsewhere: (module, name) -> module.
+MOVED = {("devstack.stripe.refunds", "Dispute"): "devstack.stripe.disputes"}
+
 # Name -> what is done to an object once its waiting time is over; `later()` names it, so it outlives a restart.
 ACTIONS: dict[str, Callable[[Any], None]] = {}
 
@@ -33,6 +36,11 @@ ACTIONS: dict[str, Callable[[Any], None]] = {}
 def action(function: Callable[[Any], None]) -> Callable[[Any], None]:
     ACTIONS[function.__name__] = function
     return function
+
+
+class Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        return super().find_class(MOVED.get((module, name), module), name)
 
 
 class State(resources.Store):
@@ -114,7 +122,7 @@ class State(resources.Store):
 
         def load(key: str) -> Any:
             if key not in self:
-                unpickler = pickle.Unpickler(io.BytesIO(bodies[key]))
+                unpickler = Unpickler(io.BytesIO(bodies[key]))
                 unpickler.persistent_load = load  # type: ignore[method-assign]
                 dict.__setitem__(self, key, unpickler.load())
             return dict.get(self, key)
