@@ -13,6 +13,7 @@ from service.database import rpc
 from service.errors import Forbidden, FunctionMissing, KeyRefused, ServiceError, Unavailable
 from service.guards import public
 from service.mail.shapes import QueueStatus
+from service.payments import webhooks
 
 blueprint = Blueprint("health", __name__, url_prefix="/api", description="Is it alive, is it ready")
 
@@ -33,11 +34,13 @@ NEEDED = read_migrations(MIGRATIONS)
 
 
 class Backlog(TypedDict):
-    """Events of the payment gateway that had no effect yet."""
+    """What of the payments waits: events of the gateway without effect yet, flags and disputes that want a person."""
 
     waiting: int
     oldest_seconds: int
     unmatched: int
+    needs_review: int
+    disputes: int
 
 
 class Readiness(TypedDict):
@@ -108,7 +111,7 @@ def examine() -> tuple[Sentences, Sentences, Sentences]:
     except ServiceError as error:
         return _explain(error), _warnings(), _notes([])
     problems = {"schema": lacking} if (lacking := tell_lacking(found["migrations"])) else {}
-    return problems, _warnings() | _backlogs(found), _notes(found["migrations"])
+    return problems, _warnings() | _backlogs(found), _notes(found["migrations"]) | _open_questions(found["payments"])
 
 
 def tell_lacking(applied: list[str]) -> str | None:
@@ -153,6 +156,9 @@ def _warnings() -> Sentences:
     """What settings keep from working, seen without the database."""
     if config.stripe_secret_key and not config.stripe_webhook_secrets:
         return {"webhooks": "STRIPE_WEBHOOK_SECRET is missing: payments are noted late, by reconciliation"}
+    if webhooks.refused:
+        told = f"the last {webhooks.refused} were refused: STRIPE_WEBHOOK_SECRET may not be this endpoint's"
+        return {"webhooks": told}
     return {}
 
 
@@ -171,6 +177,12 @@ def _backlogs(found: Readiness) -> Sentences:
     if payments["oldest_seconds"] > OVERDUE:
         warnings["payments"] = f"{payments['waiting']} events wait, the oldest for {payments['oldest_seconds']} seconds"
     return warnings
+
+
+def _open_questions(payments: Backlog) -> Sentences:
+    """What waits for a person, at the page /staff/payments."""
+    asked = {"review": ("needs_review", "flagged transactions"), "disputes": ("disputes", "open disputes")}
+    return {name: f"{told}: {payments[key]}" for name, (key, told) in asked.items() if payments[key]}  # type: ignore[literal-required]
 
 
 def _notes(applied: list[str]) -> Sentences:

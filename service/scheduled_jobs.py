@@ -11,7 +11,7 @@ from flask import Flask
 from service.customers import store as customers
 from service.errors import ServiceError
 from service.mail import store
-from service.payments.reconciliation import reconcile_if_configured
+from service.payments.reconciliation import reconcile_if_configured, settle_if_configured
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ class ScheduledJob:
 
 JOBS = [
     ScheduledJob("heartbeat", 30, lambda: None),  # its mark in the database tells /api/ready that a worker lives
+    ScheduledJob("settle-payments", 5, settle_if_configured),
     ScheduledJob("purge-emails", 3600, store.purge_emails),
     ScheduledJob("clean-expired", 3600, customers.clean_expired),
     ScheduledJob("reconcile-payments", 600, reconcile_if_configured),

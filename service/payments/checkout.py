@@ -4,23 +4,22 @@ PostgREST requests of one call: the look-up of the session, begin_payment, attac
 the rare cases more: a customer's first payment makes the gateway's customer, an outdated payment is canceled first.
 """
 
-import hashlib
-import json
-import re
-
-from flask import request
+from datetime import UTC, datetime, timedelta
 
 from service.api import Answer
 from service.config import config
-from service.errors import BadInput, Conflict
+from service.errors import Conflict
 from service.guards import customer_optional
 from service.limits import limit
 from service.payments import blueprint, store
 from service.payments.gateway import GatewayError, Payment
 from service.payments.gateways import gateway
+from service.payments.idempotency import read_idempotency_key
 from service.payments.schemas import CreatePaymentIntentSchema, PaymentIntentSchema
 from service.payments.shapes import PaymentRequest, PaymentTask
 from service.people import customer_or_guest
+
+PAYER_PATIENCE = timedelta(minutes=10)  # after which a payment that waits for the payer is taken back for a new one
 
 
 @blueprint.post("/create-payment-intent")
@@ -31,8 +30,9 @@ from service.people import customer_or_guest
 def create_payment_intent(data: PaymentRequest) -> Answer:
     """Start the payment of a booking
 
-    The amount is the booking's. The same unpaid booking asked again gives the same intent. An `Idempotency-Key` header
-    holds for 24 hours. Without an `Authorization` header it is a guest who pays, whatever cookie comes along.
+    The amount is the booking's. The same unpaid booking asked again gives the same intent, and 409 `payment_processing`
+    while the money of one may be on its way. An `Idempotency-Key` header holds for 24 hours. Without an `Authorization`
+    header it is a guest who pays, whatever cookie comes along.
     """
     customer = customer_or_guest()
     task, payment = _start(data, customer and customer["id"])
@@ -62,39 +62,25 @@ def _start(data: PaymentRequest, customer_id: str | None) -> tuple[PaymentTask, 
             email=data.get("email"),
             name=data.get("name"),
             agency_currency=config.payment_currency,
-            **_idempotency(data),
+            **read_idempotency_key(data),
         )
         for payment_id in task["cancel"]:
             _cancel(payment_id)
-        payment = _resume(task, task["payment_id"]) if task["payment_id"] else _create(task)
-        if payment.status != "canceled":
+        payment = gateway().retrieve_payment(task["payment_id"]) if task["payment_id"] else _create(task)
+        if payment.state == "payable":
             return task, payment
-        store.apply_facts(payment.facts)
+        if payment.state == "unconfirmed" and _is_left(task):
+            payment = gateway().cancel_payment(payment.id)
+        store.apply_facts(payment.facts)  # faster than its event
+        _refuse_taken(payment)
     raise Conflict("The payment was canceled. Please try again.", code="payment_canceled")
-
-
-def _idempotency(data: PaymentRequest) -> dict[str, str]:
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return {}
-    if not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
-        raise BadInput("Idempotency-Key must be 1 to 255 visible characters.", code="idempotency_key_invalid")
-    return {"key": key, "request_hash": hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()}
 
 
 def _cancel(payment_id: str) -> None:
     """Take an outdated payment back before another is handed out. It may have been paid in this very moment."""
     payment = gateway().cancel_payment(payment_id)
     store.apply_facts(payment.facts)
-    _refuse_paid(payment)
-
-
-def _resume(task: PaymentTask, payment_id: str) -> Payment:
-    payment = gateway().retrieve_payment(payment_id)
-    if payment.status == "succeeded" and task["status"] not in ("completed", "refunded"):
-        store.apply_facts(payment.facts)  # faster than its event
-        _refuse_paid(payment)
-    return payment
+    _refuse_taken(payment)
 
 
 def _create(task: PaymentTask) -> Payment:
@@ -110,6 +96,15 @@ def _create(task: PaymentTask) -> Payment:
     return payment
 
 
-def _refuse_paid(payment: Payment) -> None:
-    if payment.status == "succeeded":
+def _is_left(task: PaymentTask) -> bool:
+    """Whoever was to answer the bank's question would have done so."""
+    return datetime.now(UTC) - datetime.fromisoformat(task["created_at"]) > PAYER_PATIENCE
+
+
+def _refuse_taken(payment: Payment) -> None:
+    """Nobody pays a second time while the first is paid, or may be."""
+    if payment.state == "paid":
         raise Conflict("This booking is already paid.", code="already_paid")
+    if payment.state != "canceled":
+        message = "A payment of this booking is under way. Please look again in a few minutes."
+        raise Conflict(message, code="payment_processing", retry_after=60)

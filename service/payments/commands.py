@@ -1,10 +1,11 @@
-"""`flask payments …`: reconcile and replay."""
+"""`flask payments …`: reconcile, replay and test the connection."""
 
 from pathlib import Path
 
 import click
 
 from service.cli import CommandGroup
+from service.config import config
 from service.payments import reconciliation
 from service.payments.gateway import PaymentsNotConfigured
 from service.payments.gateways import gateway
@@ -34,3 +35,20 @@ def replay(event: str) -> None:
         click.echo(reconciliation.replay(payload))
     except PaymentsNotConfigured as error:
         raise click.ClickException("STRIPE_SECRET_KEY is not set.") from error
+
+
+@group.command("test-connection")
+@click.option(
+    "--amount", default=10_000, show_default=True, help="Of the test payment, in minor units; nobody pays it."
+)
+def test_connection(amount: int) -> None:
+    """Make, read and cancel a payment at the gateway, and look at its webhooks; with a test key, or a live one."""
+    try:
+        faults = gateway().find_faults(amount, config.payment_currency)
+    except PaymentsNotConfigured as error:
+        raise click.ClickException("STRIPE_SECRET_KEY is not set.") from error
+    if not config.stripe_webhook_secrets:
+        faults.append("STRIPE_WEBHOOK_SECRET is not set: events are refused.")
+    if faults:
+        raise click.ClickException("\n".join(faults))
+    click.echo("The gateway takes payments, and tells of them.")

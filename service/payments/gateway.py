@@ -6,19 +6,27 @@ The gateways behind it are in service/payments/gateways.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from service.errors import ServiceError, Unavailable
 from service.payments.shapes import GatewayEvent, PaymentTask, RefundTask
 
+# payable: waits for a way to pay · unconfirmed: waits for the payer, who may have to answer the bank · under_way: the
+# money may be on its way
+PaymentState = Literal["payable", "unconfirmed", "under_way", "paid", "canceled"]
+
 
 @dataclass(frozen=True)
 class Payment:
-    """A payment at the gateway; ``amount`` in minor units. ``facts`` tell its state in the words of events."""
+    """A payment at the gateway; ``amount`` in minor units. ``facts`` tell its state in the words of events.
+
+    ``status`` is the gateway's own word, for the page that asked; decide by ``state``.
+    """
 
     id: str
     client_secret: str
     status: str
+    state: PaymentState
     amount: int
     currency: str
     customer_id: str | None = None
@@ -45,10 +53,16 @@ class Gateway(Protocol):
     def read_event(self, payload: str) -> GatewayEvent | None:
         """A verified event in our words; None for one that concerns nothing here. Raises ``EventRefused``."""
 
+    def delete_customer(self, gateway_customer_id: str) -> None:
+        """Erase the person there, too; fine where it is gone already."""
+
     def retrieve_event(self, event_id: str) -> str: ...
 
     def list_events(self, since: datetime, *, is_undelivered: bool) -> Iterator[tuple[str, str]]:
         """(id, text) of the events that concern us, newest first."""
+
+    def find_faults(self, amount: int, currency: str) -> list[str]:
+        """Make, read and cancel a payment to try the account, and look at its webhooks: a sentence per fault."""
 
 
 class GatewayError(ServiceError):

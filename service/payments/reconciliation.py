@@ -18,25 +18,32 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 
 UNDELIVERED_SINCE = timedelta(days=3)  # as long as Stripe goes on sending
-ALL_SINCE = timedelta(hours=1)  # also what counts as delivered, or was never to be sent; runs are 10 minutes apart
+ALL_SINCE = timedelta(hours=1)  # for the first run; later ones begin where the last complete one did
 
 
 def reconcile() -> dict[str, int]:
-    """Run all steps once; how much each did, ``errors`` and the backlog. Safe at any time, also twice at once.
+    """Run all steps once; how much each did, ``errors``, ``found`` lost payments and the backlog.
 
-    Raises ``PaymentsNotConfigured``.
+    Safe at any time, also twice at once. Raises ``PaymentsNotConfigured``.
     """
     gateway()
-    done: Counter[str] = Counter()
+    done: Counter[str] = Counter(_settle())
     work = store.list_work()
-    for payment in work["payments"]:
+    for payment in work["payments"] + work["untold_refunds"]:
         _attempt(done, "payments", _check_payment, payment)
     for task in work["refunds"]:
         _attempt(done, "refunds", _check_refund, task)
+    for customer_id in work["customers"]:
+        _attempt(done, "customers", _delete_customer, customer_id)
     for event in work["events"]:
         _attempt(done, "events", replay, event["payload"])
-    _attempt(done, "fetched", _fetch_events, done)
-    done.update(store.finish_reconciliation())
+    _attempt(done, "fetched", _fetch_events, done, work["since"])
+    finished = store.finish_reconciliation(work["began_at"], is_complete=not done["errors"])
+    for flag in finished["flagged"]:
+        log.warning("a payment needs review", extra={**flag})
+    if finished["found"]:
+        log.error("lost payments were found", extra={"found": finished["found"]})
+    done.update(finished["backlog"] | {"found": finished["found"]})
     log.info("payments reconciled", extra=dict(done))
     return dict(done)
 
@@ -44,6 +51,24 @@ def reconcile() -> dict[str, int]:
 def reconcile_if_configured() -> dict[str, int] | None:
     """The worker's job, every 10 minutes; nothing where no gateway is set up."""
     return reconcile() if config.stripe_secret_key else None
+
+
+def settle_if_configured() -> dict[str, int] | None:
+    """The worker's job, every few seconds: what nobody waits for and yet is urgent; nothing where there is nothing."""
+    return (dict(_settle()) or None) if config.stripe_secret_key else None
+
+
+def _settle() -> Counter[str]:
+    """Cancel what was superseded, send back what nobody wanted, ask how a payment was made."""
+    done: Counter[str] = Counter()
+    work = store.claim_work()
+    for payment in work["cancel"]:
+        _attempt(done, "canceled", _cancel_payment, payment)
+    for task in work["refunds"]:
+        _attempt(done, "refunds", settle_refund, {**task, "is_resumed": True})
+    for payment in work["ask"]:
+        _attempt(done, "payments", _check_payment, payment)
+    return done
 
 
 def replay(payload: str) -> str:
@@ -68,28 +93,35 @@ def _attempt(done: Counter[str], name: str, step: Callable[P, object], *args: P.
 
 
 def _check_payment(row: UnsettledPayment) -> None:
-    """Ask how a payment stands; cancel it where another has taken its place."""
-    if row["is_unwanted"]:
-        payment = gateway().cancel_payment(row["payment_id"])
-    else:
-        payment = gateway().retrieve_payment(row["payment_id"], with_refunds=True)
+    """Ask how a payment stands."""
+    payment = gateway().retrieve_payment(row["payment_id"], with_refunds=True)
+    store.apply_facts(payment.facts, row["transaction_id"])
+
+
+def _cancel_payment(row: UnsettledPayment) -> None:
+    """Cancel a payment where another has taken its place, or none is wanted. It may have been paid meanwhile."""
+    payment = gateway().cancel_payment(row["payment_id"])
     store.apply_facts(payment.facts, row["transaction_id"])
 
 
 def _check_refund(task: RefundTask) -> None:
-    """Settle a refund that was reserved and never heard of again; ask how a pending one stands."""
-    if task["gateway_refund_id"] is None:
-        settle_refund({**task, "is_resumed": True})
-    else:
-        store.apply_facts(gateway().retrieve_payment(task["payment_id"], with_refunds=True).facts)
+    """Ask how a refund stands that is under way at the gateway."""
+    store.apply_facts(gateway().retrieve_payment(task["payment_id"], with_refunds=True).facts)
 
 
-def _fetch_events(done: Counter[str]) -> None:
-    """What the gateway could not deliver, and everything of the last hour, oldest first."""
+def _delete_customer(gateway_customer_id: str) -> None:
+    """The person goes from the gateway, too."""
+    gateway().delete_customer(gateway_customer_id)
+    store.forget_customer(gateway_customer_id)
+
+
+def _fetch_events(done: Counter[str], last_run: str | None) -> None:
+    """What the gateway could not deliver, and everything since the last complete run, oldest first."""
     now = datetime.now(UTC)
+    since = datetime.fromisoformat(last_run) if last_run else now - ALL_SINCE
     found: dict[str, str] = {}
-    for since, is_undelivered in ((UNDELIVERED_SINCE, True), (ALL_SINCE, False)):
-        found.update(gateway().list_events(now - since, is_undelivered=is_undelivered))
+    found.update(gateway().list_events(min(since, now - UNDELIVERED_SINCE), is_undelivered=True))
+    found.update(gateway().list_events(since, is_undelivered=False))
     unknown = set(store.list_unknown_events(list(found))) if found else set()
     for event_id, payload in sorted(found.items(), key=_created):
         if event_id in unknown:

@@ -5,6 +5,7 @@ from service.guards import staff_required
 from service.payments import blueprint, store
 from service.payments.gateway import GatewayError
 from service.payments.gateways import gateway
+from service.payments.idempotency import read_idempotency_key
 from service.payments.schemas import CreateRefundSchema, RefundSchema
 from service.payments.shapes import Refund, RefundRequest, RefundTask
 
@@ -16,16 +17,27 @@ from service.payments.shapes import Refund, RefundRequest, RefundTask
 def create_refund(data: RefundRequest) -> Answer:
     """Refund a booking's payment, wholly or in part
 
-    After a 502 or 503 it may still have been made: ask again with the same amount, or wait for reconciliation.
+    After a 502 or 503 it may still have been made: ask again with the same amount and reason. An `Idempotency-Key`
+    header holds for 24 hours. Without one, what was asked in the last ten minutes is answered again (`repeated`),
+    unless `again`. `transactionId` says which payment, where the booking has several.
     """
     gateway()
-    task = store.reserve_refund(data["bookingId"], data.get("amount"), data["reason"])
-    refund = settle_refund(task)
+    is_again = data.pop("again", False)
+    task = store.reserve_refund(
+        data["bookingId"],
+        amount=data.get("amount"),
+        reason=data["reason"],
+        transaction_id=data.get("transactionId"),
+        is_again=is_again,
+        **read_idempotency_key(data),
+    )
+    refund = task if task["is_repeated"] else settle_refund(task)
     return {
         "success": refund["status"] in ("pending", "succeeded"),
         "refundId": refund["gateway_refund_id"],
         "amount": refund["amount"],
         "status": refund["status"],
+        **({"repeated": True} if task["is_repeated"] else {}),
     }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from service.fields import EmailAddress, Integer, RecordId, Schema, Text
+from service.fields import EmailAddress, Flag, Integer, RecordId, Schema, Text, UuidText
 from service.pagination import PageSchema, PaginationSchema
 
 STATUSES = ("pending", "processing", "completed", "failed", "refunded")
@@ -62,6 +62,8 @@ class CreateRefundSchema(Schema):
     bookingId = RecordId(required=True)
     reason = Text(required=True, min=1, max=500, multiline=True)
     amount = Integer(min=1, allow_none=True, metadata={"description": "Default: all that is left"})
+    transactionId = UuidText(allow_none=True)  # which payment, where the booking has several
+    again = Flag(metadata={"description": "Another refund like one of the last ten minutes, not that one's answer"})
 
 
 class RefundSchema(Schema):
@@ -69,6 +71,12 @@ class RefundSchema(Schema):
     refundId = fields.String(metadata={"description": "The gateway's id"})
     amount = fields.Integer()
     status = fields.String(metadata={"description": "pending, succeeded, failed or canceled, as the gateway says"})
+    repeated = fields.Boolean(metadata={"description": "The same request was made before, and this is what it led to"})
+
+
+class ReviewSchema(Schema):
+    review = fields.String(required=True, validate=validate.OneOf(["resolved"]))
+    note = Text(required=True, min=1, max=500, multiline=True)
 
 
 class PaidBookingSchema(Schema):
@@ -82,11 +90,13 @@ class PaymentSchema(Schema):
     """What the owner of a booking sees of its transaction."""
 
     id = fields.String()
-    booking_id = fields.Raw()
+    booking_id = fields.Raw(allow_none=True)
     gateway = fields.String(validate=validate.OneOf(GATEWAYS))
     gateway_payment_id = fields.String(allow_none=True)
     amount = fields.Integer()
     amount_refunded = fields.Integer()
+    amount_withdrawn = fields.Integer(metadata={"description": "Taken by disputes, and not given back"})
+    amount_left = fields.Integer()
     currency = fields.String()
     status = fields.String(validate=validate.OneOf(STATUSES))
     payment_method = fields.String(allow_none=True)
@@ -110,7 +120,7 @@ class TransactionSchema(PaymentSchema):
     dispute_status = fields.String(allow_none=True)
     metadata = fields.Dict()
     updated_at = fields.String()
-    bookings = fields.Nested(PaidBookingSchema)
+    bookings = fields.Nested(PaidBookingSchema, allow_none=True)
 
 
 class AuditLogSchema(Schema):
@@ -120,6 +130,7 @@ class AuditLogSchema(Schema):
     new_status = fields.String()
     amount = fields.Integer()
     amount_refunded = fields.Integer()
+    amount_withdrawn = fields.Integer()
     dispute_status = fields.String(allow_none=True)
     review_reason = fields.String(allow_none=True)
     changed_by = fields.String()
@@ -137,15 +148,31 @@ class TransactionRefundSchema(Schema):
     created_at = fields.String()
 
 
+class DisputeSchema(Schema):
+    id = fields.String()
+    gateway_dispute_id = fields.String()
+    amount = fields.Integer()
+    amount_withdrawn = fields.Integer()
+    amount_reinstated = fields.Integer()
+    reason = fields.String(allow_none=True)
+    status = fields.String(metadata={"description": "warning_…: an inquiry, no money has moved"})
+    outcome = fields.String(allow_none=True, metadata={"description": "won, lost or dropped; null while it is open"})
+    due_by = fields.String(allow_none=True)
+    created_at = fields.String()
+    updated_at = fields.String()
+
+
 class TransactionDetailSchema(TransactionSchema):
     transaction_audit_logs = fields.List(fields.Nested(AuditLogSchema))
     refunds = fields.List(fields.Nested(TransactionRefundSchema))
+    disputes = fields.List(fields.Nested(DisputeSchema))
 
 
 class ListTransactionsSchema(PageSchema):
     status = fields.String(validate=validate.OneOf(STATUSES))
     gateway = fields.String(validate=validate.OneOf(GATEWAYS))
     bookingId = RecordId()
+    needs_review = Flag(metadata={"description": "Only what a person has to look at, or only the rest"})
     from_ = Moment(data_key="from")
     to = Moment(is_end=True, metadata={"description": "A day is included, a moment is not"})
     q = Text(max=100, empty_is_none=True, metadata={"description": "In ids, names, addresses and packages"})

@@ -21,6 +21,15 @@ class RefundRequest(TypedDict):
     bookingId: str
     reason: str
     amount: NotRequired[int | None]
+    transactionId: NotRequired[str | None]
+    again: NotRequired[bool]
+
+
+class Review(TypedDict):
+    """What a person says of a flagged transaction."""
+
+    review: str
+    note: str
 
 
 class TransactionsQuery(Page):
@@ -29,6 +38,7 @@ class TransactionsQuery(Page):
     status: NotRequired[str]
     gateway: NotRequired[str]
     bookingId: NotRequired[str]
+    needs_review: NotRequired[bool]
     from_: NotRequired[datetime]
     to: NotRequired[datetime]
     q: NotRequired[str | None]
@@ -44,8 +54,10 @@ class PaymentTask(TypedDict):
     status: str
     attempt: int
     payment_id: str | None
+    created_at: str
     customer_id: str | None
     customer_email: str | None
+    customer_name: str | None
     gateway_customer_id: str | None
     cancel: list[str]  # outdated payments of the booking, to be canceled before
 
@@ -63,7 +75,9 @@ class RefundTask(TypedDict):
     attempt: int
     requested_by: str
     is_resumed: bool
-    gateway_refund_id: NotRequired[str | None]  # in the work of reconciliation
+    is_repeated: bool  # the same request led to this one before, and it is not to be asked for
+    gateway_refund_id: str | None
+    status: str
 
 
 class RefundFacts(TypedDict):
@@ -75,9 +89,14 @@ class RefundFacts(TypedDict):
 
 
 class DisputeFacts(TypedDict):
-    status: str | None
-    is_closed: bool
+    id: str
+    status: str  # as in the table disputes
     amount: int
+    reason: str | None
+    due_by: str | None
+    withdrawals: int  # how often its amount was taken
+    reinstatements: int  # and given back
+    created_at: str
 
 
 class GatewayEvent(TypedDict):
@@ -112,7 +131,7 @@ class Attachment(TypedDict):
 
 
 class Verdict(TypedDict):
-    """What became of an event: processed, duplicate, unmatched or failed (``error`` is for the log)."""
+    """What became of an event: processed, duplicate, foreign, unmatched or failed (``error`` is for the log)."""
 
     verdict: str
     transaction_id: NotRequired[str | None]
@@ -131,11 +150,13 @@ class Transaction(TypedDict):
     """What the owner of a booking sees of a transaction."""
 
     id: str
-    booking_id: BookingId
+    booking_id: BookingId | None
     gateway: str
     gateway_payment_id: str | None
     amount: int
     amount_refunded: int
+    amount_withdrawn: int
+    amount_left: int
     currency: str
     status: str
     payment_method: str | None
@@ -168,12 +189,13 @@ class StaffTransaction(Transaction):
     dispute_status: str | None
     metadata: dict[str, Any]
     updated_at: str
-    bookings: PaidBooking
+    bookings: PaidBooking | None
 
 
 class TransactionDetail(StaffTransaction):
     transaction_audit_logs: list[dict[str, Any]]
     refunds: list[dict[str, Any]]
+    disputes: list[dict[str, Any]]
 
 
 class TransactionsPage(TypedDict):
@@ -184,7 +206,6 @@ class TransactionsPage(TypedDict):
 class UnsettledPayment(TypedDict):
     transaction_id: str
     payment_id: str
-    is_unwanted: bool  # another has taken its place
 
 
 class WaitingEvent(TypedDict):
@@ -192,9 +213,32 @@ class WaitingEvent(TypedDict):
     payload: str
 
 
+class ClaimedWork(TypedDict):
+    """What is to be done at the gateway now."""
+
+    cancel: list[UnsettledPayment]
+    ask: list[UnsettledPayment]
+    refunds: list[RefundTask]
+
+
 class Work(TypedDict):
     """What reconciliation has to do."""
 
+    began_at: str
+    since: str | None
     events: list[WaitingEvent]
     payments: list[UnsettledPayment]
+    untold_refunds: list[UnsettledPayment]
     refunds: list[RefundTask]
+    customers: list[str]  # the gateway's ids
+
+
+class Flag(TypedDict):
+    transaction_id: str
+    review_reason: str
+
+
+class Reconciled(TypedDict):
+    backlog: dict[str, int]
+    found: int
+    flagged: list[Flag]

@@ -7,8 +7,10 @@ from service.payments.gateway import Payment
 from service.payments.shapes import (
     Attachment,
     BookingPayment,
+    ClaimedWork,
     GatewayEvent,
     PaymentTask,
+    Reconciled,
     Refund,
     RefundTask,
     TransactionDetail,
@@ -60,12 +62,12 @@ def apply_facts(facts: list[GatewayEvent], transaction_id: str | None = None) ->
     return rpc("apply_gateway_facts", p_events=facts, p_transaction_id=transaction_id)
 
 
-def reserve_refund(booking_id: str, amount: int | None, reason: str) -> RefundTask:
-    """Reserve a refund of the booking's payment (None: of all that is left): the task for the gateway.
+def reserve_refund(booking_id: str, **params: object) -> RefundTask:
+    """Reserve a refund of the booking's payment (amount None: of all that is left): the task for the gateway.
 
-    Raises payment_not_found, refund_too_large, refund_in_progress.
+    Raises payment_not_found, refund_too_large, refund_in_progress, idempotency_key_reused.
     """
-    return rpc("reserve_refund", p_booking_id=booking_id, p_amount=amount, p_reason=reason)
+    return rpc("reserve_refund", p_booking_id=booking_id, **{f"p_{name}": value for name, value in params.items()})
 
 
 def finish_refund(refund_id: str, event: GatewayEvent) -> Refund:
@@ -83,18 +85,31 @@ def get_booking_payment(booking_id: str, customer_id: str | None = None) -> Book
     return rpc("get_booking_payment", p_booking_id=booking_id, p_customer_id=customer_id)
 
 
-def list_transactions(query: Page, **filters: str | None) -> TransactionsPage:
+def list_transactions(query: Page, **filters: object) -> TransactionsPage:
     """A page of transactions with their bookings, newest first."""
     named = {f"p_{name}": value for name, value in filters.items()}
     return rpc("list_transactions", p_page=query["page"], p_limit=query["limit"], **named)
 
 
 def get_transaction(transaction_id: str) -> TransactionDetail:
-    """A transaction with its booking, audit log and refunds. Raises ``NotFound``."""
-    found: TransactionDetail | None = rpc("get_transaction", p_id=transaction_id)
-    if found is None:
+    """A transaction with its booking, audit log, refunds and disputes. Raises ``NotFound``."""
+    return _found(rpc("get_transaction", p_id=transaction_id))
+
+
+def resolve_review(transaction_id: str, note: str) -> TransactionDetail:
+    """Take the flag off a transaction. Raises ``NotFound``, review_not_needed."""
+    return _found(rpc("resolve_review", p_transaction_id=transaction_id, p_note=note))
+
+
+def _found(transaction: TransactionDetail | None) -> TransactionDetail:
+    if transaction is None:
         raise NotFound.of("Transaction")
-    return found
+    return transaction
+
+
+def claim_work() -> ClaimedWork:
+    """What is to be done at the gateway now; nobody else gets the same within a minute."""
+    return rpc("claim_payment_work")
 
 
 def list_work() -> Work:
@@ -107,6 +122,11 @@ def list_unknown_events(ids: list[str]) -> list[str]:
     return rpc("list_unknown_events", p_ids=ids)
 
 
-def finish_reconciliation() -> dict[str, int]:
-    """Tell staff of what waits too long, forget what is outdated; the backlog."""
-    return rpc("finish_reconciliation")
+def forget_customer(gateway_customer_id: str) -> None:
+    """The gateway has deleted the customer of a deleted account."""
+    rpc("forget_gateway_customer", p_gateway_customer_id=gateway_customer_id)
+
+
+def finish_reconciliation(began_at: str, *, is_complete: bool) -> Reconciled:
+    """Note how far a run has come, tell staff of what waits too long, forget what is outdated."""
+    return rpc("finish_reconciliation", p_began_at=began_at, p_is_complete=is_complete)

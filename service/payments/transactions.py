@@ -9,10 +9,11 @@ from service.payments import blueprint, store
 from service.payments.schemas import (
     BookingPaymentSchema,
     ListTransactionsSchema,
+    ReviewSchema,
     TransactionDetailSchema,
     TransactionsSchema,
 )
-from service.payments.shapes import BookingPayment, TransactionDetail, TransactionsQuery
+from service.payments.shapes import BookingPayment, Review, TransactionDetail, TransactionsQuery
 from service.people import current_customer
 
 
@@ -38,7 +39,7 @@ def list_transactions(query: TransactionsQuery) -> Answer:
     """List transactions, newest first"""
     times = {"from": query.get("from_"), "to": query.get("to")}
     filters = {name: time.isoformat() for name, time in times.items() if time}
-    words = {"status": query.get("status"), "gateway": query.get("gateway"), "q": query.get("q")}
+    words = {name: query.get(name) for name in ("status", "gateway", "q", "needs_review")}
     found = store.list_transactions(query, booking_id=query.get("bookingId"), **words, **filters)
     return {"transactions": found["transactions"], "pagination": paginate(query, found["total"])}
 
@@ -47,5 +48,17 @@ def list_transactions(query: TransactionsQuery) -> Answer:
 @staff_required("bookings_view")
 @blueprint.response(200, TransactionDetailSchema)
 def get_transaction(transaction_id: str) -> TransactionDetail:
-    """Show a transaction with its booking, audit log and refunds"""
+    """Show a transaction with its booking, audit log, refunds and disputes"""
     return store.get_transaction(transaction_id)
+
+
+@blueprint.patch("/transactions/<transaction_id>")
+@staff_required("bookings_update_payment")
+@blueprint.arguments(ReviewSchema)
+@blueprint.response(200, TransactionDetailSchema)
+def resolve_review(review: Review, transaction_id: str) -> TransactionDetail:
+    """Take the flag off a transaction, with a note for its audit log
+
+    A payment of another amount is then taken as what the booking costs. 409 `review_not_needed`.
+    """
+    return store.resolve_review(transaction_id, review["note"])

@@ -13,7 +13,7 @@ from service.payments.schemas import ReceivedSchema
 from service.payments.shapes import GatewayEvent
 
 log = logging.getLogger(__name__)
-refused = 0  # webhooks without a good signature since this process started; nothing else is kept of them
+refused = 0  # webhooks without a good signature since the last good one; nothing else is kept of them
 
 
 class EventFailed(ServiceError):
@@ -28,14 +28,16 @@ class EventFailed(ServiceError):
 def process_webhook() -> dict[str, bool]:
     """Take in an event of the payment gateway
 
-    Done, repeated and unknown events are answered alike.
+    Done, repeated and unknown events are answered alike, and so is what does not concern us.
     """
+    global refused
     try:
         payload = gateway().verify_event(request.get_data(), request.headers.get("Stripe-Signature"))
         event = gateway().read_event(payload)
     except EventRefused as error:
         _count(error)
         raise
+    refused = 0
     if event is not None:
         _record(event, payload)
     return {"received": True}

@@ -527,6 +527,16 @@ comment on function app.take_rate_limit is
   'Count one attempt of the subject against all p_limits, [{"count": 10, "seconds": 300}, …]; PT429 with retry_after when '
   'one of them is used up, and then the attempt counts for nothing.';
 
+create or replace function app.is_within_rate_limit(p_name text, p_subject text, p_limits jsonb)
+returns boolean language plpgsql volatile set search_path = '' as $$
+begin
+  perform app.take_rate_limit(p_name, p_subject, p_limits);
+  return true;
+exception when sqlstate 'PT429' then
+  return false;
+end $$;
+comment on function app.is_within_rate_limit is 'The same for what is left out rather than refused: whether it may happen.';
+
 create or replace function app.clear_rate_limit(p_name text, p_subject text)
 returns void language sql volatile set search_path = '' as $$
   delete from public.rate_limits
@@ -613,6 +623,12 @@ begin
   return round(p_amount / 10 ^ v_exponent::numeric, v_exponent);
 end $$;
 comment on function app.to_units is 'Minor units (29999) as currency units (299.99).';
+
+create or replace function app.money(p_amount bigint, p_currency text)
+returns text language sql stable set search_path = '' as $$
+  select app.to_units(p_amount, p_currency) || ' ' || upper(p_currency);
+$$;
+comment on function app.money is 'Minor units as a person reads them: 299.99 USD.';
 
 -- The agency has one currency: its prices, its bookings, its reports. Amounts of different currencies are never added up.
 create table if not exists app.agency (
@@ -870,9 +886,12 @@ comment on function public.purge_emails is 'Delete mails that were over 30 days 
 
 create table if not exists public.scheduled_jobs (
   name text primary key,
-  last_started_at timestamptz not null
+  last_started_at timestamptz not null,
+  last_succeeded_at timestamptz
 );
 comment on table public.scheduled_jobs is 'When each job last began. A job is claimed by moving its time on.';
+comment on column public.scheduled_jobs.last_succeeded_at is
+  'When the last run began that did all there was to do; of jobs whose next run depends on it.';
 
 call app.close_table('public.scheduled_jobs');
 grant select, insert, update, delete on public.scheduled_jobs to service_role;
@@ -1079,16 +1098,6 @@ comment on function app.tg_admin_users__record is
 create or replace trigger tg_admin_users__record after insert or update or delete on public.admin_users
   for each row execute function app.tg_admin_users__record();
 
-create or replace function app.alert_staff(p_subject text, p_message text, p_dedupe_key text default null)
-returns void language sql volatile set search_path = '' as $$
-  select app.queue_email(
-    'staff-alert', email, jsonb_build_object('subject', p_subject, 'message', p_message), p_dedupe_key || ':' || id
-  )
-  from public.admin_users
-  where role = 'Admin' and status = 'Active';
-$$;
-comment on function app.alert_staff is 'Queue a staff-alert mail to every active Admin, once per dedupe key.';
-
 -- Which role may do what, as in the original's table, and what of it the database asks by itself. The service reads the
 -- same rows with the session, at each request.
 
@@ -1276,6 +1285,21 @@ grant select, insert, update, delete on public.admin_users to staff;
 call app.grant_sequence('public.admin_users', 'service_role', 'staff');
 create or replace trigger tg_admin_users__refuse_staff before insert or update or delete on public.admin_users
   for each statement when (current_user = 'staff') execute function app.tg_refuse_staff();
+
+create or replace function app.alert_staff(
+  p_permission text, p_subject text, p_message text, p_dedupe_key text, p_transaction_id uuid default null
+) returns void language sql volatile set search_path = '' as $$
+  select app.queue_email(
+    'staff-alert', a.email,
+    jsonb_build_object('subject', p_subject, 'message', p_message, 'transaction_id', p_transaction_id),
+    p_dedupe_key || ':' || a.id
+  )
+  from public.admin_users a
+  join app.role_permissions p on p.role = a.role and p.permission = p_permission
+  where a.status = 'Active';
+$$;
+comment on function app.alert_staff is
+  'Queue a staff-alert mail to everybody active who has the permission, once per dedupe key; with a link to the transaction.';
 
 -- Mails as the site's staff pages note them: a row asks for the mail of that occasion, and tells how it went. Which mail, and
 -- to whom, is not the browser's to say: see bookings/mails.sql.

@@ -10,18 +10,23 @@
 -- The rules of money, which all functions of this folder keep:
 --   1. A transaction's state follows from the set of facts that the gateway told about it, not from their order:
 --      paid is paid for ever · canceled ends what was not paid · else the latest of processing and failed counts.
---   2. Of a paid one, `amount` is what was really taken and `amount_refunded` what went back: refunded when all of it
---      did, else completed. A refund that fails gives its amount back, the one way from refunded to completed.
---   3. A booking has at most one payment that can be handed out to be paid: pending or processing and not superseded.
---   4. A booking is Paid while a completed payment of the right amount stands, Refunded when all that was paid went
+--   2. Of a paid one, `amount` is what was really taken, `amount_refunded` what was sent back and `amount_withdrawn` what
+--      the payer's bank took back by disputes: refunded when nothing is left, else completed. A refund that fails and a
+--      dispute that is won give their amounts back, the ways from refunded to completed.
+--   3. A booking has at most one payment that can be handed out to be paid: not paid, not canceled, not superseded.
+--      Cancelling or repricing the booking, noting it Paid by hand and deleting it supersede what no longer fits, and the
+--      worker cancels that at the gateway within seconds.
+--   4. What is paid all the same in that moment: where the booking is cancelled or gone, it is sent back by itself; where
+--      it is not, it is kept and flagged (amount_mismatch, double_payment), and a person decides.
+--   5. A booking is Paid while a completed payment of the right amount stands, Refunded when all that was paid went
 --      back, else Failed when the latest attempt failed, else Pending. A trigger keeps this for any writer.
---   5. Locks are taken in one order: event, booking, transaction, refund.
+--   6. Locks are taken in one order: event, booking, transaction, refund or dispute.
 
 -- One row per payment at a gateway. It is written before the gateway hears of it, so that no payment is unknown here.
--- A booking with money attached cannot be deleted.
+-- A booking that was ever paid, or whose payment is under way, cannot be deleted.
 create table if not exists public.transactions (
   id uuid primary key default gen_random_uuid(),
-  booking_id public.booking_key not null,
+  booking_id public.booking_key,
   customer_id uuid,
   gateway text not null default 'stripe'
     constraint transactions_gateway_check check (gateway in ('stripe', 'paypal', 'razorpay', 'manual')),
@@ -29,14 +34,20 @@ create table if not exists public.transactions (
   amount bigint not null constraint transactions_amount_check check (amount > 0),
   amount_refunded bigint not null default 0
     constraint transactions_amount_refunded_check check (amount_refunded between 0 and amount),
+  amount_withdrawn bigint not null default 0
+    constraint transactions_amount_withdrawn_check check (amount_withdrawn >= 0),
+  amount_left bigint generated always as (greatest(0, amount - amount_refunded - amount_withdrawn)) stored,
   currency text not null constraint transactions_currency_check check (currency ~ '^[a-z]{3}$'),
   status text not null default 'pending'
     constraint transactions_status_check check (status in ('pending', 'processing', 'completed', 'failed', 'refunded')),
   payment_method text,
   failure_code text,
   review_reason text,
-  needs_review boolean not null generated always as (review_reason is not null) stored,
+  needs_review boolean not null generated always as (
+    review_reason is not null and (review_reason = 'dispute' or amount > amount_refunded + amount_withdrawn)
+  ) stored,
   dispute_status text,
+  disputed_at timestamptz,
   attempt integer not null default 1 constraint transactions_attempt_check check (attempt > 0),
   status_at timestamptz,
   cancel_requested_at timestamptz,
@@ -49,20 +60,29 @@ create table if not exists public.transactions (
     constraint transactions_metadata_check check (jsonb_typeof(metadata) = 'object'),
   created_at timestamptz not null default clock_timestamp(),
   updated_at timestamptz not null default now(),
-  constraint transactions_booking_id_fkey foreign key (booking_id) references public.bookings (id) on delete restrict,
+  constraint transactions_refunded_check check (
+    status not in ('completed', 'refunded') or (status = 'refunded') = (amount <= amount_refunded + amount_withdrawn)
+  ),
+  constraint transactions_booking_id_fkey foreign key (booking_id) references public.bookings (id) on delete set null,
   constraint transactions_gateway_payment_id_key unique (gateway, gateway_payment_id)
 );
 comment on table public.transactions is 'Payments of bookings at a gateway, or noted by staff; amounts in minor units.';
+comment on column public.transactions.booking_id is 'Null: the booking was deleted before anything was paid.';
 comment on column public.transactions.customer_id is 'Who the booking belonged to; null for a guest.';
 comment on column public.transactions.gateway is 'manual: paid by other means and noted by staff.';
 comment on column public.transactions.gateway_payment_id is 'The gateway''s id (Stripe: pi_…); null until it answered.';
 comment on column public.transactions.amount is 'Minor units: what is asked, and once paid what was really taken.';
-comment on column public.transactions.amount_refunded is 'Minor units that went back, as the gateway says.';
+comment on column public.transactions.amount_refunded is 'Minor units that were sent back, as the gateway says.';
+comment on column public.transactions.amount_withdrawn is 'Minor units that disputes took and did not give back.';
 comment on column public.transactions.failure_code is
-  'Why the latest attempt failed, in the gateway''s word; or superseded.';
+  'Why the latest attempt failed, in the gateway''s word; or superseded, abandoned.';
 comment on column public.transactions.review_reason is
-  'amount_mismatch (the booking is not Paid by it) · double_payment · booking_cancelled · dispute.';
-comment on column public.transactions.dispute_status is 'In the gateway''s word: needs_response, won, lost …';
+  'amount_mismatch (the booking is not Paid by it) · double_payment · booking_cancelled · dispute. Null once a person has '
+  'seen to it.';
+comment on column public.transactions.needs_review is
+  'There is a reason, and money that it is about: what was given back needs nobody any more.';
+comment on column public.transactions.dispute_status is 'Of the latest dispute; see the table disputes.';
+comment on column public.transactions.disputed_at is 'When there was news of a dispute.';
 comment on column public.transactions.attempt is
   'Part of the idempotency key at the gateway; next one after a fault there.';
 comment on column public.transactions.status_at is
@@ -77,7 +97,8 @@ comment on column public.transactions.created_at is
 
 create index if not exists transactions_booking_id_created_at_idx on public.transactions (booking_id, created_at desc);
 create unique index if not exists transactions_one_live_idx on public.transactions (booking_id)
-  where status in ('pending', 'processing') and cancel_requested_at is null and gateway <> 'manual';
+  where status in ('pending', 'processing', 'failed') and cancel_requested_at is null and canceled_at is null
+    and gateway <> 'manual';
 create index if not exists transactions_customer_id_idx on public.transactions (customer_id) where customer_id is not null;
 create index if not exists transactions_created_at_id_idx on public.transactions (created_at desc, id desc);
 create index if not exists transactions_status_created_at_idx on public.transactions (status, created_at desc);
@@ -93,7 +114,8 @@ create policy transactions_select_customer on public.transactions for select to 
   using (customer_id = (select auth.uid()));
 grant select, insert, update on public.transactions to service_role;
 grant select (
-  id, booking_id, customer_id, gateway, amount, amount_refunded, currency, status, payment_method, created_at, completed_at
+  id, booking_id, customer_id, gateway, amount, amount_refunded, amount_withdrawn, currency, status, payment_method,
+  created_at, completed_at
 ) on public.transactions to customer;
 
 create table if not exists public.transaction_audit_logs (
@@ -103,6 +125,7 @@ create table if not exists public.transaction_audit_logs (
   new_status text not null,
   amount bigint not null,
   amount_refunded bigint not null,
+  amount_withdrawn bigint not null default 0,
   dispute_status text,
   review_reason text,
   changed_by text not null,
@@ -112,10 +135,10 @@ create table if not exists public.transaction_audit_logs (
     foreign key (transaction_id) references public.transactions (id) on delete restrict
 );
 comment on table public.transaction_audit_logs is
-  'Every change of a transaction''s state. Never changed or deleted, by anybody.';
+  'Every change of a transaction''s state and of its disputes. Never changed or deleted, by anybody.';
 comment on column public.transaction_audit_logs.old_status is 'Null: the row was made.';
 comment on column public.transaction_audit_logs.changed_by is
-  'A staff e-mail, stripe, reconciliation, checkout, or a database role.';
+  'A staff e-mail, stripe, reconciliation, checkout, automatic, or a database role.';
 create index if not exists transaction_audit_logs_transaction_id_idx on public.transaction_audit_logs (transaction_id, id);
 create index if not exists transaction_audit_logs_created_at_idx on public.transaction_audit_logs (created_at);
 create or replace trigger tg_transaction_audit_logs__append_only
@@ -128,13 +151,16 @@ grant select, insert on public.transaction_audit_logs to service_role;
 create or replace function app.tg_transactions__audit()
 returns trigger language plpgsql volatile set search_path = '' as $$
 begin
-  if tg_op = 'INSERT' or (old.status, old.amount, old.amount_refunded, old.dispute_status, old.review_reason)
-    is distinct from (new.status, new.amount, new.amount_refunded, new.dispute_status, new.review_reason) then
+  if tg_op = 'INSERT'
+    or (old.status, old.amount, old.amount_refunded, old.amount_withdrawn, old.review_reason, old.disputed_at)
+      is distinct from
+      (new.status, new.amount, new.amount_refunded, new.amount_withdrawn, new.review_reason, new.disputed_at) then
     insert into public.transaction_audit_logs (
-      transaction_id, old_status, new_status, amount, amount_refunded, dispute_status, review_reason, changed_by, reason
+      transaction_id, old_status, new_status, amount, amount_refunded, amount_withdrawn, dispute_status, review_reason,
+      changed_by, reason
     ) values (
       new.id, case when tg_op = 'UPDATE' then old.status end, new.status, new.amount, new.amount_refunded,
-      new.dispute_status, new.review_reason,
+      new.amount_withdrawn, new.dispute_status, new.review_reason,
       app.actor() ->> 'name',
       nullif(current_setting('app.reason', true), '')
     );
@@ -157,14 +183,14 @@ declare
 begin
   perform from public.bookings where id = v_booking_id for update;
   select * into v_paid from public.transactions
-  where booking_id = v_booking_id and status = 'completed' and amount_refunded < amount
-    and review_reason is distinct from 'amount_mismatch'
+  where booking_id = v_booking_id and status = 'completed' and review_reason is distinct from 'amount_mismatch'
   order by completed_at, created_at, id limit 1;
   select case
     when v_paid.id is not null then 'Paid'
-    when bool_or(t.status in ('completed', 'refunded'))
-      and not bool_or(t.status = 'completed' and t.amount_refunded < t.amount) then 'Refunded'
-    when (array_agg(t.status order by t.created_at desc, t.id desc))[1] = 'failed' then 'Failed'
+    when bool_or(t.status = 'refunded') and not bool_or(t.status = 'completed') then 'Refunded'
+    -- What was superseded did not fail: nobody tried to pay it.
+    when (array_agg(t.status order by t.created_at desc, t.id desc) filter (where t.cancel_requested_at is null))[1]
+      = 'failed' then 'Failed'
     else 'Pending'
   end into v_status
   from public.transactions t where t.booking_id = v_booking_id;
@@ -174,7 +200,10 @@ begin
     payment_date = case when v_status = 'Paid' then coalesce(v_paid.completed_at, now()) else payment_date end,
     payment_id = case when v_status = 'Paid' then coalesce(v_paid.gateway_payment_id, v_paid.id::text) else payment_id end,
     payment_method = case when v_status = 'Paid' then coalesce(v_paid.payment_method, v_paid.gateway) else payment_method end
-  where id = v_booking_id and payment_status is distinct from v_status;
+  where id = v_booking_id and (
+    payment_status is distinct from v_status
+    or v_status = 'Paid' and payment_method is distinct from coalesce(v_paid.payment_method, v_paid.gateway)
+  );
   return null;
 end $$;
 comment on function app.tg_transactions__sync_booking is
@@ -199,7 +228,8 @@ begin
 end $$;
 
 create or replace trigger tg_transactions__sync_booking
-  after insert or delete or update of booking_id, status, amount_refunded, review_reason on public.transactions
+  after insert or delete or update of booking_id, status, review_reason, cancel_requested_at, payment_method
+  on public.transactions
   for each row execute function app.tg_transactions__sync_booking();
 
 insert into app.migrations (version) values ('20251026000001') on conflict do nothing;

@@ -31,7 +31,7 @@ create table if not exists public.customers (
   constraint customers_live_or_emptied check (
     case when deleted_at is null
       then email is not null and password_hash is not null and name is not null
-      else status = 'inactive' and coalesce(email, password_hash, name, phone, avatar, address, stripe_customer_id) is null
+      else status = 'inactive' and coalesce(email, password_hash, name, phone, avatar, address) is null
     end
   )
 );
@@ -219,16 +219,16 @@ declare
 begin
   perform from public.customers where id = p_customer_id for no key update;
   select count(*) into v_bookings from public.bookings where customer_id = p_customer_id and status <> 'Cancelled';
-  select round(coalesce(sum(app.to_units(amount - amount_refunded, currency)), 0), 2) into v_spent
+  select round(coalesce(sum(app.to_units(amount_left, currency)), 0), 2) into v_spent
   from public.transactions
-  where customer_id = p_customer_id and status in ('completed', 'refunded') and currency = app.booking_currency(null);
+  where customer_id = p_customer_id and status = 'completed' and currency = app.booking_currency(null);
   update public.customers set total_bookings = v_bookings, total_spent = v_spent
   where id = p_customer_id and (total_bookings, total_spent) is distinct from (v_bookings, v_spent);
   update public.customers set loyalty_points = public.calculate_loyalty_points(id)
   where id = p_customer_id and loyalty_points <> public.calculate_loyalty_points(id);
 end $$;
 comment on function public.update_customer_stats(uuid) is
-  'Count total_bookings (without cancelled ones), total_spent (payments less refunds, in the agency''s currency) and '
+  'Count total_bookings (without cancelled ones), total_spent (payments less what went back, in the agency''s currency) and '
   'loyalty_points anew.';
 
 -- Definer: staff changes a booking's status, and neither counts nor sees customers.
@@ -255,7 +255,8 @@ create or replace trigger tg_bookings__update_customer_stats
   after insert or delete or update of customer_id, status on public.bookings
   for each row execute function app.tg_update_customer_stats();
 create or replace trigger tg_transactions__update_customer_stats
-  after insert or delete or update of customer_id, status, amount, amount_refunded, currency on public.transactions
+  after insert or delete or update of customer_id, status, amount, amount_refunded, amount_withdrawn, currency
+  on public.transactions
   for each row execute function app.tg_update_customer_stats();
 
 -- Whose a booking is: the verified customer's whose address it carries, from the moment it is made or its address changes,
@@ -430,12 +431,10 @@ returns trigger language plpgsql security definer set search_path = '' as $$
 begin
   -- Who books under an address that is not proven to be theirs, nor is staff, may be anybody.
   if tg_op = 'INSERT' and coalesce(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role', '') <> 'staff'
-    and (coalesce(new.customer_id, app.visiting_customer()) = app.find_verified_customer(new.email)) is not true then
-    begin
-      perform app.take_rate_limit('booking_mail', new.email, '[{"count": 5, "seconds": 3600}]');
-    exception when sqlstate 'PT429' then
-      return null;  -- a stranger's address is not flooded with bookings that its owner never made
-    end;
+    and (coalesce(new.customer_id, app.visiting_customer()) = app.find_verified_customer(new.email)) is not true
+    -- A stranger's address is not flooded with bookings that its owner never made.
+    and not app.is_within_rate_limit('booking_mail', new.email, '[{"count": 5, "seconds": 3600}]') then
+    return null;
   end if;
   perform app.queue_booking_mail(new.id, case new.status
     when 'Pending' then 'booking-received' when 'Confirmed' then 'booking-confirmed' when 'Cancelled' then 'booking-cancelled'

@@ -487,7 +487,7 @@ begin
   );
   update public.customers
   set email = null, password_hash = null, name = null, phone = null, avatar = null, address = null,
-    stripe_customer_id = null, status = 'inactive', deleted_at = now()
+    status = 'inactive', deleted_at = now()
   where id = p_customer_id and deleted_at is null and password_hash = p_password_hash;
   if not found then
     raise sqlstate 'PT401' using message = 'Invalid password', hint = 'invalid_password';
@@ -706,7 +706,7 @@ returns jsonb language sql volatile set search_path = '' as $$
     'payments', (
       select coalesce(jsonb_agg(jsonb_build_object(
         'id', t.id, 'booking_id', t.booking_id, 'amount', t.amount, 'amount_refunded', t.amount_refunded,
-        'currency', t.currency, 'status', t.status, 'created_at', t.created_at
+        'amount_withdrawn', t.amount_withdrawn, 'currency', t.currency, 'status', t.status, 'created_at', t.created_at
       ) order by t.created_at), '[]')
       from public.transactions t where customer_id = p_customer_id
     ),

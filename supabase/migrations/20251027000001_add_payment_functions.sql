@@ -1,6 +1,6 @@
 -- Put together by `make migration` from these files of supabase/schemas, where the text is edited:
---   payments/currency.sql payments/checkout.sql payments/refunds.sql payments/events.sql payments/by_hand.sql
---   payments/reading.sql payments/reconciliation.sql
+--   payments/currency.sql payments/checkout.sql payments/disputes.sql payments/refunds.sql payments/events.sql
+--   payments/by_hand.sql payments/reading.sql payments/reconciliation.sql
 -- Roll back: supabase/rollbacks/20251027000001_add_payment_functions.sql
 
 -- The agency's currency is set by `flask check` from PAYMENT_CURRENCY, before a release takes traffic; else by the first
@@ -52,19 +52,21 @@ comment on function public.set_agency_currency is
 --   before attach_payment commits    likewise; nobody holds the payment's secret yet, so nobody can have paid.
 --   after it                         the next call finds the id and asks the gateway for that payment.
 
--- A client that lost an answer asks again with the same Idempotency-Key and gets the same payment for 24 hours.
+-- A client that lost an answer asks again with the same Idempotency-Key and gets the same payment, or refund, for 24 hours.
 create table if not exists public.payment_idempotency_keys (
   scope text not null,
   key text not null constraint payment_idempotency_keys_key_check check (length(key) between 1 and 255),
   request_hash text not null,
   transaction_id uuid not null,
+  refund_id uuid,
   created_at timestamptz not null default now(),
   constraint payment_idempotency_keys_pkey primary key (scope, key),
   constraint payment_idempotency_keys_transaction_id_fkey
     foreign key (transaction_id) references public.transactions (id) on delete cascade
 );
-comment on table public.payment_idempotency_keys is 'Idempotency-Key headers of create-payment-intent, for 24 hours.';
-comment on column public.payment_idempotency_keys.scope is 'The customer''s id, or guest.';
+comment on table public.payment_idempotency_keys is 'Idempotency-Key headers of payments and refunds, for 24 hours.';
+comment on column public.payment_idempotency_keys.scope is
+  'The customer''s id, or guest; refund: and who of staff asked for one.';
 create index if not exists payment_idempotency_keys_created_at_idx on public.payment_idempotency_keys (created_at);
 create index if not exists payment_idempotency_keys_transaction_id_idx on public.payment_idempotency_keys (transaction_id);
 
@@ -83,15 +85,8 @@ end $$;
 comment on function app.supersede_payments is
   'Mark what is open of a booking, but for one, as failed and to be canceled.';
 
-create or replace function app.refuse_reused_key()
-returns void language plpgsql immutable set search_path = '' as $$
-begin
-  raise sqlstate 'PT409' using message = 'This Idempotency-Key was used for another request.', hint = 'idempotency_key_reused';
-end $$;
-comment on function app.refuse_reused_key is 'PT409: one key stands for one request.';
-
-create or replace function app.find_idempotent_payment(p_scope text, p_key text, p_request_hash text)
-returns uuid language plpgsql volatile set search_path = '' as $$
+create or replace function app.recall_idempotency_key(p_scope text, p_key text, p_request_hash text)
+returns public.payment_idempotency_keys language plpgsql volatile set search_path = '' as $$
 declare
   v_known public.payment_idempotency_keys;
 begin
@@ -99,15 +94,29 @@ begin
   where scope = p_scope and key = p_key and created_at < now() - interval '24 hours';
   select * into v_known from public.payment_idempotency_keys where scope = p_scope and key = p_key;
   if v_known.request_hash <> p_request_hash then
-    perform app.refuse_reused_key();
+    raise sqlstate 'PT409' using message = 'This Idempotency-Key was used for another request.', hint = 'idempotency_key_reused';
   end if;
-  return (
-    select id from public.transactions
-    where id = v_known.transaction_id and cancel_requested_at is null and canceled_at is null and status <> 'failed'
-  );
+  return v_known;
 end $$;
-comment on function app.find_idempotent_payment is
-  'The transaction that this client key led to within 24 hours; null without one, or when it can no longer be paid.';
+comment on function app.recall_idempotency_key is
+  'What this client key led to within 24 hours; nothing without one. PT409: one key stands for one request.';
+
+create or replace function app.keep_idempotency_key(
+  p_scope text, p_key text, p_request_hash text, p_transaction_id uuid, p_refund_id uuid default null
+) returns void language plpgsql volatile set search_path = '' as $$
+begin
+  if p_key is null then
+    return;
+  end if;
+  insert into public.payment_idempotency_keys as known (scope, key, request_hash, transaction_id, refund_id)
+  values (p_scope, p_key, p_request_hash, p_transaction_id, p_refund_id)
+  on conflict (scope, key) do update set transaction_id = excluded.transaction_id, refund_id = excluded.refund_id
+    where known.request_hash = excluded.request_hash;
+  if not found then  -- the same key for another booking, at the same time: now it is seen
+    perform app.recall_idempotency_key(p_scope, p_key, p_request_hash);
+  end if;
+end $$;
+comment on function app.keep_idempotency_key is 'Remember what a client key, if there is one, led to. PT409 as above.';
 
 create or replace function app.check_payable(p_booking public.bookings, p_amount bigint, p_currency text)
 returns void language plpgsql stable set search_path = '' as $$
@@ -120,9 +129,16 @@ begin
     raise sqlstate 'PT409' using message = 'This booking is cancelled.', hint = 'booking_cancelled';
   end if;
   if p_booking.payment_status = 'Paid' or exists (
-    select from public.transactions where booking_id = p_booking.id and status = 'completed' and amount_refunded < amount
+    select from public.transactions where booking_id = p_booking.id and status = 'completed'
   ) then
     raise sqlstate 'PT409' using message = 'This booking is already paid.', hint = 'already_paid';
+  end if;
+  if exists (
+    select from public.transactions t join public.disputes d on d.transaction_id = t.id
+    where t.booking_id = p_booking.id and d.outcome is null
+  ) then
+    raise sqlstate 'PT409' using hint = 'payment_disputed',
+      message = 'The payment of this booking is disputed. Please contact us before you pay again.';
   end if;
   if not exists (select from app.currencies where code = v_currency) then
     raise sqlstate 'PT409' using message = 'The booking has no valid currency.', hint = 'currency_invalid';
@@ -138,7 +154,7 @@ begin
   end if;
 end $$;
 comment on function app.check_payable is
-  'Raise why a booking cannot be paid, or not so: PT409 booking_cancelled, already_paid · PT400 amount_mismatch, amount_too_small.';
+  'Raise why a booking cannot be paid, or not so: PT409 booking_cancelled, already_paid, payment_disputed · PT400 amount_mismatch, amount_too_small.';
 
 create or replace function app.open_payment(p_booking public.bookings)
 returns uuid language plpgsql volatile set search_path = '' as $$
@@ -147,10 +163,15 @@ declare
   v_amount bigint := app.to_minor_units(p_booking.amount, v_currency);
   v_id uuid;
 begin
-  -- One that is being processed is answered as it is, whatever the price is now: the money is on its way.
+  -- A declined one is tried again. Of one that is being processed the money is on its way, whatever the price is now and
+  -- even where it was superseded: it is looked at before another is opened.
   select id into v_id from public.transactions
-  where booking_id = p_booking.id and cancel_requested_at is null and gateway <> 'manual'
-    and (status = 'processing' or status = 'pending' and amount = v_amount and currency = v_currency);
+  where booking_id = p_booking.id and gateway <> 'manual' and (
+    status = 'processing'
+    or status in ('pending', 'failed') and amount = v_amount and currency = v_currency and cancel_requested_at is null
+      and canceled_at is null
+  )
+  order by (status = 'processing') desc limit 1;
   if v_id is null then
     perform app.supersede_payments(p_booking.id);
     insert into public.transactions (booking_id, customer_id, amount, currency)
@@ -200,40 +221,31 @@ begin
   if v_booking.customer_id <> p_customer_id then
     raise sqlstate 'PT403' using message = 'This booking belongs to another customer.', hint = 'forbidden';
   end if;
-  v_id := app.find_idempotent_payment(v_scope, p_key, p_request_hash);
-  if v_id is null then
-    perform app.check_payable(v_booking, p_amount, p_currency);
-    v_needs_contact := btrim(coalesce(v_booking.email, '')) = '' or btrim(coalesce(v_booking.name, '')) = '';
-    if v_needs_contact then
-      -- What the payer wrote, else what its customer is called: never the account of whoever opened the page.
-      select coalesce(p_email, c.email), coalesce(p_name, c.name) into v_email, v_name
-      from (values (true)) always left join public.customers c on c.id = v_booking.customer_id;
-      if v_email is null or v_name is null then
-        raise sqlstate 'PT400' using message = 'Please give your name and e-mail address.', hint = 'contact_required';
-      end if;
-    end if;
-    v_id := app.open_payment(v_booking);
-    if v_needs_contact then
-      -- With the payment, for its receipt; not in the booking, which would then belong to whoever has that address.
-      update public.transactions
-      set metadata = metadata || jsonb_build_object('contact', jsonb_build_object('email', v_email, 'name', v_name))
-      where id = v_id;
-    end if;
-    if p_key is not null then
-      insert into public.payment_idempotency_keys as known (scope, key, request_hash, transaction_id)
-      values (v_scope, p_key, p_request_hash, v_id)
-      on conflict (scope, key) do update set transaction_id = excluded.transaction_id
-        where known.request_hash = excluded.request_hash;
-      if not found then  -- the same key for another booking, at the same time
-        perform app.refuse_reused_key();
-      end if;
+  -- One that was begun under the same key and still stands is the live one, so the key alone decides nothing.
+  perform app.recall_idempotency_key(v_scope, p_key, p_request_hash);
+  perform app.check_payable(v_booking, p_amount, p_currency);
+  v_needs_contact := btrim(coalesce(v_booking.email, '')) = '' or btrim(coalesce(v_booking.name, '')) = '';
+  if v_needs_contact then
+    -- What the payer wrote, else what its customer is called: never the account of whoever opened the page.
+    select coalesce(p_email, c.email), coalesce(p_name, c.name) into v_email, v_name
+    from (values (true)) always left join public.customers c on c.id = v_booking.customer_id;
+    if v_email is null or v_name is null then
+      raise sqlstate 'PT400' using message = 'Please give your name and e-mail address.', hint = 'contact_required';
     end if;
   end if;
+  v_id := app.open_payment(v_booking);
+  if v_needs_contact then
+    -- With the payment, for its receipt; not in the booking, which would then belong to whoever has that address.
+    update public.transactions
+    set metadata = metadata || jsonb_build_object('contact', jsonb_build_object('email', v_email, 'name', v_name))
+    where id = v_id;
+  end if;
+  perform app.keep_idempotency_key(v_scope, p_key, p_request_hash, v_id);
   return (
     select jsonb_build_object(
       'transaction_id', t.id, 'booking_id', t.booking_id, 'amount', t.amount, 'currency', t.currency,
-      'status', t.status, 'attempt', t.attempt, 'payment_id', t.gateway_payment_id,
-      'customer_id', c.id, 'customer_email', c.email, 'gateway_customer_id', c.stripe_customer_id,
+      'status', t.status, 'attempt', t.attempt, 'payment_id', t.gateway_payment_id, 'created_at', t.created_at,
+      'customer_id', c.id, 'customer_email', c.email, 'customer_name', c.name, 'gateway_customer_id', c.stripe_customer_id,
       'cancel', (
         select coalesce(jsonb_agg(o.gateway_payment_id), '[]') from public.transactions o
         where o.booking_id = t.booking_id and o.cancel_requested_at is not null and o.canceled_at is null
@@ -282,6 +294,185 @@ $$;
 comment on function public.renew_payment_attempt is
   'Let the next call use a new idempotency key, after a fault of the gateway.';
 
+-- What staff changes of a booking closes the payment page that somebody may still have open.
+-- Definer: staff writes bookings and no transactions.
+create or replace function app.tg_bookings__close_payment()
+returns trigger language plpgsql volatile security definer set search_path = '' as $$
+declare
+  v_currency text := app.booking_currency(new.currency);
+begin
+  perform app.supersede_payments(new.id, case when new.status <> 'Cancelled' then (
+    select id from public.transactions
+    where booking_id = new.id and status in ('pending', 'failed') and currency = v_currency
+      and amount = app.to_minor_units(new.amount, v_currency) and cancel_requested_at is null and canceled_at is null
+      and gateway <> 'manual'
+  ) end);
+  return null;
+end $$;
+comment on function app.tg_bookings__close_payment is
+  'Supersedes the open payment of a booking that was cancelled or costs something else now.';
+
+create or replace trigger tg_bookings__close_payment after update on public.bookings
+  for each row when (
+    new.status = 'Cancelled' and old.status is distinct from new.status
+    or (old.amount, old.currency) is distinct from (new.amount, new.currency)
+  )
+  execute function app.tg_bookings__close_payment();
+
+-- Behind every door alike. Definer: staff deletes bookings and sees no transactions.
+create or replace function app.tg_bookings__keep_paid()
+returns trigger language plpgsql volatile security definer set search_path = '' as $$
+begin
+  if exists (
+    select from public.transactions
+    where booking_id = old.id and (status in ('processing', 'completed', 'refunded') or gateway = 'manual')
+  ) then
+    raise sqlstate 'PT409' using hint = 'booking_has_payments',
+      message = 'A booking with payments cannot be deleted. Nothing was deleted; cancel it instead.';
+  end if;
+  return old;
+end $$;
+comment on function app.tg_bookings__keep_paid is
+  'Refuses to delete a booking with money. What was opened for another and never paid loses its booking, and the worker '
+  'cancels it. PT409.';
+
+create or replace trigger tg_bookings__keep_paid before delete on public.bookings
+  for each row execute function app.tg_bookings__keep_paid();
+
+-- Disputes: the payer's bank asks (an inquiry), or takes the money back until it is decided (a chargeback). One payment may
+-- have several, an inquiry may become a chargeback, and what was decided may be appealed.
+--
+-- Why the order of news does not matter: the status is the latest by (time at the gateway, place in dispute_rank); the
+-- money is counted by how often it was withdrawn and reinstated, and such counts only grow.
+
+create table if not exists public.disputes (
+  id uuid primary key default gen_random_uuid(),
+  transaction_id uuid not null,
+  gateway_dispute_id text not null constraint disputes_gateway_dispute_id_key unique,
+  amount bigint not null constraint disputes_amount_check check (amount > 0),
+  reason text,
+  status text not null constraint disputes_status_check check (status in (
+    'warning_needs_response', 'warning_under_review', 'warning_closed', 'needs_response', 'under_review', 'won', 'lost'
+  )),
+  outcome text generated always as (
+    case when status in ('won', 'lost') then status when status = 'warning_closed' then 'dropped' end
+  ) stored,
+  status_at timestamptz not null,
+  due_by timestamptz,
+  amount_withdrawn bigint not null default 0,
+  amount_reinstated bigint not null default 0,
+  created_at timestamptz not null,
+  updated_at timestamptz not null default now(),
+  constraint disputes_transaction_id_fkey foreign key (transaction_id) references public.transactions (id) on delete restrict
+);
+comment on table public.disputes is 'What payers dispute, as the gateway tells it; amounts in minor units.';
+comment on column public.disputes.reason is 'In the gateway''s word: fraudulent, product_not_received …';
+comment on column public.disputes.status is 'warning_…: an inquiry, no money has moved · else a chargeback.';
+comment on column public.disputes.outcome is 'won, lost, dropped (an inquiry that came to nothing); null while it is open.';
+comment on column public.disputes.due_by is 'Until when the gateway takes an answer.';
+comment on column public.disputes.amount_withdrawn is 'Taken for it in all; an appeal may take it a second time.';
+comment on column public.disputes.amount_reinstated is 'Given back of that.';
+create index if not exists disputes_transaction_id_idx on public.disputes (transaction_id, created_at);
+create index if not exists disputes_open_idx on public.disputes (due_by) where outcome is null;
+create or replace trigger tg_disputes__set_updated_at before update on public.disputes
+  for each row execute function app.tg_set_updated_at();
+
+call app.close_table('public.disputes');
+grant select, insert, update on public.disputes to service_role;
+
+create or replace function app.dispute_rank(p_status text)
+returns integer language sql immutable set search_path = '' as $$
+  select array_position(array[
+    'warning_needs_response', 'warning_under_review', 'warning_closed', 'needs_response', 'under_review', 'lost', 'won'
+  ], p_status);
+$$;
+comment on function app.dispute_rank is 'Of two statuses told for the same second, the one of the higher rank came later.';
+
+create or replace function app.withdrawn_amount(p_transaction_id uuid)
+returns bigint language sql stable set search_path = '' as $$
+  select coalesce(sum(greatest(0, amount_withdrawn - amount_reinstated)), 0)::bigint
+  from public.disputes where transaction_id = p_transaction_id;
+$$;
+comment on function app.withdrawn_amount is 'What disputes hold back of a payment, in minor units.';
+
+create or replace function app.tell_of_dispute(p_dispute public.disputes, p_news text)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_payment public.transactions;
+begin
+  select * into v_payment from public.transactions where id = p_dispute.transaction_id;
+  perform app.alert_staff('bookings_edit', 'A payment is disputed', concat_ws(' ', format(
+    '%s. Booking %s, payment %s, reason: %s.', p_news, v_payment.booking_id, v_payment.gateway_payment_id,
+    coalesce(replace(p_dispute.reason, '_', ' '), 'none given')
+  ), case
+    when p_dispute.outcome = 'lost' then 'The money is gone, unless an appeal is won.'
+    when p_dispute.outcome is not null then 'Nothing is left to do.'
+    else 'Please answer it in the gateway''s dashboard'
+      || coalesce(to_char(p_dispute.due_by at time zone 'UTC', '" until "YYYY-MM-DD HH24:MI" UTC"'), '') || '.'
+  end), concat_ws(':', 'dispute', p_dispute.id, p_dispute.status, p_dispute.amount_withdrawn, p_dispute.amount_reinstated),
+  v_payment.id);
+end $$;
+comment on function app.tell_of_dispute is 'Mail staff what is new about a dispute and what to do.';
+
+create or replace function app.note_dispute(p_id uuid, p_event jsonb)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_told jsonb := p_event -> 'dispute';
+  v_amount bigint := (v_told ->> 'amount')::bigint;
+  v_before public.disputes;
+  v_after public.disputes;
+  v_news text;
+begin
+  select * into v_before from public.disputes where gateway_dispute_id = v_told ->> 'id';
+  insert into public.disputes as known (
+    transaction_id, gateway_dispute_id, amount, reason, status, status_at, due_by, amount_withdrawn, amount_reinstated,
+    created_at
+  ) values (
+    p_id, v_told ->> 'id', v_amount, v_told ->> 'reason', v_told ->> 'status', (p_event ->> 'occurred_at')::timestamptz,
+    (v_told ->> 'due_by')::timestamptz, v_amount * (v_told ->> 'withdrawals')::integer,
+    v_amount * (v_told ->> 'reinstatements')::integer, (v_told ->> 'created_at')::timestamptz
+  )
+  on conflict (gateway_dispute_id) do update
+  set amount_withdrawn = greatest(known.amount_withdrawn, excluded.amount_withdrawn),
+    amount_reinstated = greatest(known.amount_reinstated, excluded.amount_reinstated),
+    (amount, reason, status, status_at, due_by) = (
+      select told.amount, told.reason, told.status, told.status_at, told.due_by
+      from (values
+        (known.amount, known.reason, known.status, known.status_at, known.due_by),
+        (excluded.amount, excluded.reason, excluded.status, excluded.status_at, excluded.due_by)
+      ) told (amount, reason, status, status_at, due_by)
+      order by told.status_at desc, app.dispute_rank(told.status) desc limit 1
+    )
+  returning * into v_after;
+  if (v_after.status, v_after.amount, v_after.due_by, v_after.amount_withdrawn, v_after.amount_reinstated)
+    is not distinct from
+    (v_before.status, v_before.amount, v_before.due_by, v_before.amount_withdrawn, v_before.amount_reinstated) then
+    return;
+  end if;
+  v_news := format('Dispute %s of %s: %s%s', v_after.gateway_dispute_id, app.money(v_after.amount, p_event ->> 'currency'),
+    replace(v_after.status, '_', ' '), case
+      when v_after.amount_reinstated > coalesce(v_before.amount_reinstated, 0) then ', the money was given back'
+      when v_after.amount_withdrawn > coalesce(v_before.amount_withdrawn, 0) then ', the money was taken'
+    end);
+  perform app.act_as(app.actor() ->> 'name', v_news);
+  -- Flagged until it is won; who cleared the flag meanwhile sees it again with the next news.
+  update public.transactions
+  set disputed_at = clock_timestamp(),
+    dispute_status = (
+      select status from public.disputes where transaction_id = p_id order by created_at desc, gateway_dispute_id desc limit 1
+    ),
+    review_reason = case
+      when exists (
+        select from public.disputes where transaction_id = p_id and (outcome is null or outcome = 'lost')
+      ) then coalesce(review_reason, 'dispute')
+      else nullif(review_reason, 'dispute')
+    end
+  where id = p_id;
+  perform app.tell_of_dispute(v_after, v_news);
+end $$;
+comment on function app.note_dispute is
+  'Keep what the gateway says of one dispute: flag the payment, write its audit row and tell staff of what is new.';
+
 -- Money that goes back.
 --
 -- A refund is reserved here before the gateway is asked, one at a time per transaction. Where a crash may fall:
@@ -300,6 +491,7 @@ create table if not exists public.refunds (
     constraint refunds_status_check check (status in ('reserved', 'pending', 'succeeded', 'failed', 'canceled')),
   reason text,
   requested_by text not null,
+  request_hash text,
   gateway_created_at timestamptz,
   failed_at timestamptz,
   attempt integer not null default 1 constraint refunds_attempt_check check (attempt > 0),
@@ -314,9 +506,12 @@ comment on table public.refunds is 'What went back of a transaction, or is to go
 comment on column public.refunds.status is
   'reserved: asked for here, not yet known at the gateway · else the gateway''s word. failed and canceled count nothing.';
 comment on column public.refunds.reason is 'In the words of the person who asked; never sent to the gateway.';
-comment on column public.refunds.requested_by is 'A staff e-mail, or the gateway where it was made there.';
+comment on column public.refunds.requested_by is
+  'A staff e-mail; automatic; or the gateway where it was made there.';
+comment on column public.refunds.request_hash is 'SHA-256 of what was asked, by which the same request is known again.';
 comment on column public.refunds.lease_until is
   'Until then the one who reserved it is asking the gateway; afterwards another may.';
+create index if not exists refunds_request_hash_idx on public.refunds (request_hash, created_at);
 create index if not exists refunds_transaction_id_idx on public.refunds (transaction_id, created_at);
 create unique index if not exists refunds_one_reserved_idx on public.refunds (transaction_id) where status = 'reserved';
 create index if not exists refunds_open_idx on public.refunds (created_at) where status in ('reserved', 'pending');
@@ -345,6 +540,32 @@ end $$;
 comment on function app.queue_payment_mail is
   'Queue a mail about a transaction to the address of its booking, else to the one given while paying.';
 
+-- The payer hears of money that has left, not of one that is still to be sent; and of one that came back after that.
+create or replace function app.tell_of_refund(p_refund public.refunds, p_status_before text)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_payment public.transactions;
+begin
+  select * into v_payment from public.transactions where id = p_refund.transaction_id;
+  if p_refund.status = 'succeeded' then
+    perform app.queue_payment_mail('refund-issued', v_payment.id, 'refund:' || p_refund.id, jsonb_build_object(
+      'amount', p_refund.amount, 'full', p_refund.amount = v_payment.amount
+    ));
+  elsif p_refund.status in ('failed', 'canceled') then
+    if p_status_before = 'succeeded' then
+      perform app.queue_payment_mail('refund-failed', v_payment.id, 'refund-failed:' || p_refund.id, jsonb_build_object(
+        'amount', p_refund.amount
+      ));
+    end if;
+    perform app.alert_staff('bookings_edit', 'A refund failed', format(
+      'A refund of %s for booking %s did not reach the payer (payment %s%s). Please send the money back in another way.',
+      app.money(p_refund.amount, v_payment.currency), v_payment.booking_id, v_payment.gateway_payment_id,
+      ': ' || p_refund.last_error
+    ), 'refund-failed:' || p_refund.id, v_payment.id);
+  end if;
+end $$;
+comment on function app.tell_of_refund is 'Mail the payer, and staff, what a refund''s new status means.';
+
 create or replace function app.refund_rank(p_status text)
 returns integer language plpgsql immutable set search_path = '' as $$
 begin
@@ -359,19 +580,20 @@ declare
   v_failed_at timestamptz := case
     when v_told ->> 'status' in ('failed', 'canceled') then (p_event ->> 'occurred_at')::timestamptz
   end;
-  v_refund public.refunds;
+  v_before public.refunds;
+  v_after public.refunds;
 begin
-  select * into v_refund from public.refunds
+  select * into v_before from public.refunds
   where gateway_refund_id = v_told ->> 'id'
     or gateway_refund_id is null and transaction_id = p_id and id::text = v_told ->> 'reference'
   order by gateway_refund_id nulls last limit 1;
-  if v_refund.id is null then
+  if v_before.id is null then
     insert into public.refunds (
       transaction_id, gateway_refund_id, amount, status, requested_by, gateway_created_at, failed_at
     ) values (
       p_id, v_told ->> 'id', (v_told ->> 'amount')::bigint, v_told ->> 'status', p_event ->> 'gateway',
       (v_told ->> 'created_at')::timestamptz, v_failed_at
-    );
+    ) returning * into v_after;
   else
     update public.refunds
     set gateway_refund_id = v_told ->> 'id', amount = (v_told ->> 'amount')::bigint,
@@ -380,41 +602,59 @@ begin
       end,
       gateway_created_at = (v_told ->> 'created_at')::timestamptz, failed_at = least(failed_at, v_failed_at),
       lease_until = null
-    where id = v_refund.id;
+    where id = v_before.id returning * into v_after;
   end if;
-  if v_failed_at is not null and v_refund.failed_at is null then
-    perform app.alert_staff('A refund failed', format(
-      'Refund %s of payment %s did not reach the payer; %s %s (minor units) came back. Please refund in another way.',
-      v_told ->> 'id', p_event ->> 'payment_id', v_told ->> 'amount', p_event ->> 'currency'
-    ), 'refund-failed:' || (v_told ->> 'id'));
+  if v_after.status is distinct from v_before.status then
+    perform app.tell_of_refund(v_after, v_before.status);
   end if;
 end $$;
 comment on function app.note_refund is 'Keep what the gateway says of one refund, ours or one made there.';
 
--- Two sources: the refunds known one by one, and the total that the charge told at some time. The total misses what came
--- later and still holds what failed later; the list misses what was never told. The greater of the two, so put right, is
--- what went back. Times are whole seconds at the gateway: in a doubtful second the list decides.
-create or replace function app.recount_refunds(p_id uuid)
+-- Two sources: the refunds known one by one, and the total that the charge told at some time. The list decides; what the
+-- total holds beyond it was never told one by one, and counts until reconciliation has asked. A total may or may not still
+-- hold a refund that failed, so failed ones of before are looked for in it, too.
+create or replace function app.refunded_amount(p_payment public.transactions)
+returns bigint language sql stable set search_path = '' as $$
+  select least(p_payment.amount, coalesce(sum(amount) filter (where status in ('pending', 'succeeded')), 0) + greatest(
+    0, p_payment.charge_refunded - coalesce(sum(amount) filter (where gateway_created_at <= p_payment.charge_refunded_at), 0)
+  ))
+  from public.refunds where transaction_id = p_payment.id;
+$$;
+comment on function app.refunded_amount is 'What was sent back of a payment by all that is known, in minor units.';
+
+create or replace function app.settle_doubles(p_booking_id public.booking_key, p_is_new boolean)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_standing uuid[] := array(
+    select id from public.transactions
+    where booking_id = p_booking_id and status = 'completed'
+      and coalesce(review_reason, 'double_payment') in ('double_payment', 'dispute')
+  );
+begin
+  if cardinality(v_standing) > 1 and p_is_new then
+    update public.transactions set review_reason = 'double_payment' where id = any (v_standing) and review_reason is null;
+  elsif cardinality(v_standing) = 1 then
+    update public.transactions set review_reason = null where id = any (v_standing) and review_reason = 'double_payment';
+  end if;
+end $$;
+comment on function app.settle_doubles is
+  'Flag the payments that stand for one booking, where one more has just come to stand; take the flag back where one is left.';
+
+create or replace function app.recount_payment(p_id uuid)
 returns void language plpgsql volatile set search_path = '' as $$
 declare
   v_payment public.transactions;
   v_refunded bigint;
+  v_withdrawn bigint;
   v_asked public.refunds;
 begin
   select * into v_payment from public.transactions where id = p_id;
   if v_payment.status not in ('completed', 'refunded') then
     return;
   end if;
-  select least(v_payment.amount, greatest(
-    coalesce(sum(amount) filter (where status in ('pending', 'succeeded')), 0),
-    v_payment.charge_refunded
-      + coalesce(sum(amount) filter (
-          where status in ('pending', 'succeeded') and gateway_created_at > v_payment.charge_refunded_at), 0)
-      - coalesce(sum(amount) filter (
-          where failed_at >= v_payment.charge_refunded_at and gateway_created_at <= v_payment.charge_refunded_at), 0)
-  )) into v_refunded
-  from public.refunds where transaction_id = p_id;
-  if v_refunded = v_payment.amount_refunded then
+  v_refunded := app.refunded_amount(v_payment);
+  v_withdrawn := app.withdrawn_amount(p_id);
+  if (v_refunded, v_withdrawn) = (v_payment.amount_refunded, v_payment.amount_withdrawn) then
     return;
   end if;
   -- Whoever asked for it here is named, also where the gateway's event comes before its answer.
@@ -426,75 +666,122 @@ begin
     perform app.act_as(v_asked.requested_by, v_asked.reason);
   end if;
   update public.transactions
-  set amount_refunded = v_refunded, status = case when v_refunded = amount then 'refunded' else 'completed' end
+  set amount_refunded = v_refunded, amount_withdrawn = v_withdrawn,
+    status = case when v_refunded + v_withdrawn >= amount then 'refunded' else 'completed' end
   where id = p_id;
-  if v_refunded > v_payment.amount_refunded then
-    perform app.queue_payment_mail('refund-issued', p_id, null, jsonb_build_object(
-      'amount', v_refunded - v_payment.amount_refunded, 'full', v_refunded = v_payment.amount
-    ));
+  if v_payment.status <> (case when v_refunded + v_withdrawn >= v_payment.amount then 'refunded' else 'completed' end) then
+    perform app.settle_doubles(v_payment.booking_id, v_payment.status = 'refunded');
   end if;
 end $$;
-comment on function app.recount_refunds is
-  'Set what went back of a paid transaction by all that is known of its refunds.';
+comment on function app.recount_payment is
+  'Set what went back of a paid transaction by all that is known of its refunds and disputes.';
 
 create or replace function app.refund_task(p_refund public.refunds)
 returns jsonb language sql stable set search_path = '' as $$
   select jsonb_build_object(
     'refund_id', p_refund.id, 'transaction_id', t.id, 'booking_id', t.booking_id, 'payment_id', t.gateway_payment_id,
     'amount', p_refund.amount, 'currency', t.currency, 'reason', p_refund.reason, 'attempt', p_refund.attempt,
-    'requested_by', p_refund.requested_by, 'is_resumed', p_refund.updated_at <> p_refund.created_at
+    'requested_by', p_refund.requested_by, 'is_resumed', p_refund.updated_at <> p_refund.created_at,
+    'gateway_refund_id', p_refund.gateway_refund_id, 'status', p_refund.status, 'is_repeated', false
   )
   from public.transactions t where t.id = p_refund.transaction_id;
 $$;
 comment on function app.refund_task is 'What the service needs to ask the gateway for a reserved refund.';
 
+-- The first refund of the same request: by the client's key for a day, without one for ten minutes.
+create or replace function app.find_repeated_refund(p_scope text, p_key text, p_request_hash text, p_is_again boolean)
+returns public.refunds language plpgsql volatile set search_path = '' as $$
+declare
+  v_refund public.refunds;
+begin
+  if p_key is not null then
+    select * into v_refund from public.refunds
+    where id = (app.recall_idempotency_key(p_scope, p_key, p_request_hash)).refund_id;
+  elsif not p_is_again then
+    select * into v_refund from public.refunds
+    where request_hash = p_request_hash and created_at > now() - interval '10 minutes'
+      and status not in ('failed', 'canceled')
+    order by created_at desc limit 1;
+  end if;
+  return v_refund;
+end $$;
+comment on function app.find_repeated_refund is 'The refund that the same request led to before; nothing without one.';
+
 create or replace function public.reserve_refund(
-  p_booking_id text, p_amount bigint, p_reason text
+  p_booking_id text, p_amount bigint, p_reason text, p_request_hash text, p_transaction_id uuid default null,
+  p_key text default null, p_is_again boolean default false
 ) returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
   v_booking_id public.booking_key := app.to_booking_key(p_booking_id);
+  v_scope text := 'refund:' || coalesce(app.actor() ->> 'id', app.actor() ->> 'name');
   v_payment public.transactions;
   v_refund public.refunds;
-  v_left bigint;
 begin
   perform from public.bookings where id = v_booking_id for update;
+  v_refund := app.find_repeated_refund(v_scope, p_key, p_request_hash, p_is_again);
+  if v_refund.status <> 'reserved' then
+    return app.refund_task(v_refund) || '{"is_repeated": true}';
+  end if;
   -- Of several payments the one that should not have been goes back first.
   select * into v_payment from public.transactions
-  where booking_id = v_booking_id and status = 'completed' and amount_refunded < amount and gateway <> 'manual'
+  where booking_id = v_booking_id and status = 'completed' and gateway <> 'manual'
+    and id = coalesce(v_refund.transaction_id, p_transaction_id, id)
   order by (review_reason = 'amount_mismatch') desc nulls last, completed_at desc, created_at desc limit 1 for update;
   if v_payment.id is null then
     raise sqlstate 'PT404' using message = 'No completed payment found for this booking', hint = 'payment_not_found';
   end if;
-  v_left := v_payment.amount - v_payment.amount_refunded;
   select * into v_refund from public.refunds where transaction_id = v_payment.id and status = 'reserved' for update;
-  if v_refund.id is not null and (v_refund.lease_until > now() or v_refund.amount <> coalesce(p_amount, v_left)) then
+  if v_refund.lease_until > now() or v_refund.amount <> coalesce(p_amount, v_payment.amount_left) then
     raise sqlstate 'PT409' using message = 'A refund of this payment is under way. Please look again in a few minutes.',
       hint = 'refund_in_progress', detail = '{"retry_after": 60}';
   end if;
-  if coalesce(p_amount, v_left) > v_left then
+  if coalesce(p_amount, v_payment.amount_left) > v_payment.amount_left then
     raise sqlstate 'PT400' using message = 'That is more than is left of this payment.', hint = 'refund_too_large',
-      detail = jsonb_build_object('available', v_left)::text;
+      detail = jsonb_build_object('available', v_payment.amount_left)::text;
   end if;
   if v_refund.id is not null then
     update public.refunds set lease_until = now() + interval '1 minute' where id = v_refund.id returning * into v_refund;
   else
-    insert into public.refunds (transaction_id, amount, reason, requested_by, lease_until)
-    values (v_payment.id, coalesce(p_amount, v_left), p_reason, app.actor() ->> 'name', now() + interval '1 minute')
+    insert into public.refunds (transaction_id, amount, reason, requested_by, request_hash, lease_until)
+    values (
+      v_payment.id, coalesce(p_amount, v_payment.amount_left), p_reason, app.actor() ->> 'name', p_request_hash,
+      now() + interval '1 minute'
+    )
     returning * into v_refund;
   end if;
+  perform app.keep_idempotency_key(v_scope, p_key, p_request_hash, v_payment.id, v_refund.id);
   return app.refund_task(v_refund);
 end $$;
 comment on function public.reserve_refund is
   'Reserve a refund (null: of all that is left) for one minute of talk with the gateway, or take over one that was left '
-  'behind. Raises PT404 payment_not_found, PT400 refund_too_large, PT409 refund_in_progress.';
+  'behind; with is_repeated, where the same request led to one already, that one. Raises PT404 payment_not_found, PT400 '
+  'refund_too_large, PT409 refund_in_progress, idempotency_key_reused.';
+
+-- Money that nobody wants goes back without a person: the worker takes the row as one that was left behind.
+create or replace function app.refund_unwanted(p_id uuid)
+returns void language sql volatile set search_path = '' as $$
+  insert into public.refunds (transaction_id, amount, reason, requested_by, lease_until)
+  select id, amount_left, 'Paid after the booking was cancelled', 'automatic', now()
+  from public.transactions
+  where id = p_id and status = 'completed' and review_reason = 'booking_cancelled'
+    and not exists (select from public.refunds r where r.transaction_id = p_id and r.requested_by = 'automatic');
+$$;
+comment on function app.refund_unwanted is 'Reserve the refund of what was paid for a cancelled booking, once.';
 
 create or replace function public.release_refund(p_refund_id uuid, p_error text, p_is_final boolean, p_renew boolean)
-returns void language sql volatile set search_path = '' as $$
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_refund public.refunds;
+begin
   update public.refunds
   set last_error = left(p_error, 500), lease_until = now(), attempt = attempt + p_renew::integer,
     status = case when p_is_final then 'failed' else status end, failed_at = case when p_is_final then now() end
-  where id = p_refund_id and status = 'reserved';
-$$;
+  where id = p_refund_id and status = 'reserved'
+  returning * into v_refund;
+  if v_refund.status = 'failed' and v_refund.requested_by = 'automatic' then  -- nobody waits for its answer
+    perform app.tell_of_refund(v_refund, 'reserved');
+  end if;
+end $$;
 comment on function public.release_refund is
   'The gateway did not make a reserved refund. Final: it refused, the amount is free again; else it may still have made '
   'it, and the row waits to be looked up. p_renew: use a new idempotency key, as it would answer the same fault again.';
@@ -504,8 +791,8 @@ comment on function public.release_refund is
 --
 -- An event arrives in the words of service/payments/gateways:
 --   {gateway, id, type, kind, occurred_at, payment_id, amount, currency, payment_method, failure_code, failure_reason,
---    charge_refunded, refund: {id, status, amount, reference, created_at}, dispute: {status, is_closed, amount},
---    metadata: {booking_id, transaction_id}}
+--    charge_refunded, refund: {id, status, amount, reference, created_at},
+--    dispute: {id, status, amount, reason, due_by, withdrawals, reinstatements, created_at}, metadata: {booking_id, transaction_id}}
 --
 -- Why the order does not matter: of each kind of fact only the greatest counts, by a fixed measure.
 --   paid                            seen or not; a refunded charge was paid as well
@@ -513,16 +800,19 @@ comment on function public.release_refund is
 --   canceled                        seen or not; outweighs those two, never paid
 --   each refund                     reserved < pending < succeeded < failed, canceled
 --   refunded total of the charge    the latest told, by (time, amount)
+--   each dispute                    see disputes.sql
 
 -- An event is kept with the commit of its effect, and only then is the gateway told that it arrived. One whose effect
--- failed, or whose payment nobody knows, stays here and is tried again.
+-- failed, or that names a payment of ours that nobody knows, is tried again. One of other payments in the same account at
+-- the gateway is kept for a month, in case that its payment turns out to be ours: a refund does not say whose it is.
 create table if not exists public.stripe_events (
   id text not null,
   gateway text not null default 'stripe',
   type text not null,
   state text not null default 'received'
-    constraint stripe_events_state_check check (state in ('received', 'processed', 'failed', 'unmatched')),
+    constraint stripe_events_state_check check (state in ('received', 'processed', 'failed', 'unmatched', 'foreign')),
   transaction_id uuid,
+  payment_id text,
   payload text,
   occurred_at timestamptz not null,
   attempts integer not null default 0,
@@ -536,15 +826,40 @@ create table if not exists public.stripe_events (
 );
 comment on table public.stripe_events is 'Events of the gateway, each once. processed ones are never applied again.';
 comment on column public.stripe_events.state is
-  'received · processed · failed: its effect raised an error · unmatched: nobody here knows its payment.';
+  'received · processed · failed: its effect raised an error · unmatched: it names a payment of ours that nobody here knows · '
+  'foreign: nothing says that its payment is ours.';
 comment on column public.stripe_events.payload is
   'The text as it was signed. It names the payer, so it goes after 90 days.';
-create index if not exists stripe_events_waiting_idx on public.stripe_events (received_at) where state <> 'processed';
+create index if not exists stripe_events_waiting_idx on public.stripe_events (received_at)
+  where state not in ('processed', 'foreign');
+create index if not exists stripe_events_foreign_idx on public.stripe_events (payment_id) where state = 'foreign';
 create index if not exists stripe_events_transaction_id_idx on public.stripe_events (transaction_id);
 create index if not exists stripe_events_payload_idx on public.stripe_events (received_at) where payload is not null;
 
 call app.close_table('public.stripe_events');
 grant select, insert, update on public.stripe_events to service_role;
+
+create or replace function app.tell_of_payment(p_payment public.transactions, p_booking public.bookings)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_currency text := app.booking_currency(p_booking.currency);
+begin
+  if p_payment.review_reason in ('amount_mismatch', 'double_payment') then
+    perform app.alert_staff('bookings_edit', 'A payment needs review', format(
+      'Payment %s of booking %s: %s. %s were taken; the booking asks for %s.',
+      p_payment.gateway_payment_id, p_booking.id, replace(p_payment.review_reason, '_', ' '),
+      app.money(p_payment.amount, p_payment.currency), app.money(app.to_minor_units(p_booking.amount, v_currency), v_currency)
+    ), 'review:' || p_payment.id, p_payment.id);
+  end if;
+  if app.actor() ->> 'name' = 'reconciliation' and p_payment.completed_at < now() - interval '10 minutes' then
+    perform app.alert_staff('bookings_edit', 'A lost payment was found', format(
+      'The gateway did not tell of payment %s (%s, booking %s) of %s; it was found by asking. Please check that its '
+      'webhooks arrive.', p_payment.gateway_payment_id, app.money(p_payment.amount, p_payment.currency), p_booking.id,
+      to_char(p_payment.completed_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
+    ), 'found:' || p_payment.id, p_payment.id);
+  end if;
+end $$;
+comment on function app.tell_of_payment is 'Mail staff where a new payment needs a person, or came to light late.';
 
 create or replace function app.complete_payment(p_id uuid, p_event jsonb)
 returns void language plpgsql volatile set search_path = '' as $$
@@ -555,43 +870,38 @@ declare
   v_review text;
 begin
   select * into v_payment from public.transactions where id = p_id;
-  if v_payment.status in ('completed', 'refunded') or coalesce((p_event ->> 'amount')::bigint, 0) <= 0 then
+  if v_payment.status in ('completed', 'refunded') then
+    -- Not every news of a payment says how it was paid.
+    update public.transactions set payment_method = p_event ->> 'payment_method'
+    where id = p_id and payment_method is null and p_event ->> 'payment_method' is not null;
+    return;
+  elsif coalesce((p_event ->> 'amount')::bigint, 0) <= 0 then
     return;
   end if;
   select * into v_booking from public.bookings where id = v_payment.booking_id;
   v_currency := app.booking_currency(v_booking.currency);
   v_review := case
+    when v_booking.id is null or v_booking.status = 'Cancelled' then 'booking_cancelled'
     when p_event ->> 'currency' <> v_currency
       or (p_event ->> 'amount')::bigint <> app.to_minor_units(v_booking.amount, v_currency) then 'amount_mismatch'
-    when exists (
-      select from public.transactions
-      where booking_id = v_booking.id and status = 'completed' and amount_refunded < amount
-        and review_reason is distinct from 'amount_mismatch'
-    ) then 'double_payment'
-    when v_booking.status = 'Cancelled' then 'booking_cancelled'
   end;
   update public.transactions
   set status = 'completed', amount = (p_event ->> 'amount')::bigint, currency = p_event ->> 'currency',
     payment_method = coalesce(p_event ->> 'payment_method', payment_method), failure_code = null,
     completed_at = (p_event ->> 'occurred_at')::timestamptz, review_reason = coalesce(v_review, review_reason)
   where id = p_id;
-  if v_review = 'double_payment' then
-    update public.transactions set review_reason = 'double_payment'
-    where booking_id = v_booking.id and id <> p_id and status = 'completed' and review_reason is null;
-  end if;
+  perform app.settle_doubles(v_booking.id, true);
+  select * into v_payment from public.transactions where id = p_id;
   if v_review is distinct from 'amount_mismatch' then
     perform app.supersede_payments(v_booking.id, p_id);
+  end if;
+  -- What goes back at once is told when it has gone back.
+  if v_review is null then
     perform app.queue_booking_mail(v_booking.id, 'payment-receipt', jsonb_build_object(
       'transaction_id', p_id, 'amount', p_event -> 'amount', 'paid_at', p_event ->> 'occurred_at'
     ));
   end if;
-  if v_review is not null then
-    perform app.alert_staff('A payment needs review', format(
-      'Payment %s of booking %s: %s. %s %s (minor units) were taken; the booking asks for %s %s.',
-      v_payment.gateway_payment_id, v_booking.id, replace(v_review, '_', ' '), p_event ->> 'amount', p_event ->> 'currency',
-      app.to_minor_units(v_booking.amount, v_currency), v_currency
-    ), 'review:' || p_id);
-  end if;
+  perform app.tell_of_payment(v_payment, v_booking);
 end $$;
 comment on function app.complete_payment is
   'The gateway took the money: completed, flagged where it does not fit the booking.';
@@ -601,9 +911,9 @@ returns void language plpgsql volatile set search_path = '' as $$
 declare
   v_kind text := p_event ->> 'kind';
   v_at timestamptz := (p_event ->> 'occurred_at')::timestamptz;
-  v_is_wanted boolean;
+  v_payment public.transactions;
 begin
-  update public.transactions paid
+  update public.transactions
   set status = case when v_kind = 'payment.processing' then 'processing' else 'failed' end,
     failure_code = case v_kind
       when 'payment.processing' then null
@@ -611,45 +921,23 @@ begin
       else p_event ->> 'failure_code'
     end,
     status_at = v_at,
-    canceled_at = case when v_kind = 'payment.canceled' then v_at end,
-    -- Only one of a booking is handed out: an older one that the payer tried again is not, beside a newer.
-    cancel_requested_at = case when v_kind = 'payment.processing' and exists (
-      select from public.transactions other
-      where other.booking_id = paid.booking_id and other.id <> p_id and other.status in ('pending', 'processing')
-        and other.cancel_requested_at is null and other.gateway <> 'manual'
-    ) then coalesce(cancel_requested_at, now()) else cancel_requested_at end
+    canceled_at = case when v_kind = 'payment.canceled' then v_at end
   where id = p_id and status not in ('completed', 'refunded') and canceled_at is null
     and (
       v_kind = 'payment.canceled' or status_at is null
       or (v_at, (v_kind = 'payment.failed')::integer) > (status_at, (status = 'failed')::integer)
     )
-  returning cancel_requested_at is null into v_is_wanted;
-  if v_is_wanted and v_kind = 'payment.failed' then
-    perform app.queue_payment_mail('payment-failed', p_id, 'failed:' || p_id, jsonb_build_object(
-      'amount', (select amount from public.transactions where id = p_id), 'reason', p_event ->> 'failure_reason'
+  returning * into v_payment;
+  -- Whoever tries card after card is not written to each time, nor is somebody whose address a stranger gave.
+  if found and v_payment.cancel_requested_at is null and v_kind = 'payment.failed'
+    and app.is_within_rate_limit('failed_mail', v_payment.booking_id::text, '[{"count": 1, "seconds": 3600}]') then
+    perform app.queue_payment_mail('payment-failed', p_id, null, jsonb_build_object(
+      'amount', v_payment.amount, 'reason', p_event ->> 'failure_reason'
     ));
   end if;
 end $$;
 comment on function app.move_payment is
   'Processing, failed or canceled at the gateway, where nothing newer or final is known.';
-
-create or replace function app.note_dispute(p_id uuid, p_event jsonb)
-returns void language plpgsql volatile set search_path = '' as $$
-declare
-  v_dispute jsonb := p_event -> 'dispute';
-begin
-  update public.transactions
-  set dispute_status = v_dispute ->> 'status', review_reason = coalesce(review_reason, 'dispute')
-  where id = p_id and dispute_status is distinct from v_dispute ->> 'status'
-    and ((v_dispute ->> 'is_closed')::boolean or dispute_status is null);
-  if found then
-    perform app.alert_staff('A payment is disputed', format(
-      'The payer disputes payment %s (%s %s, minor units). State at the gateway: %s.',
-      p_event ->> 'payment_id', v_dispute ->> 'amount', p_event ->> 'currency', v_dispute ->> 'status'
-    ), 'dispute:' || p_id || ':' || (v_dispute ->> 'status'));
-  end if;
-end $$;
-comment on function app.note_dispute is 'The payer disputes a payment, or the dispute is over; staff is told.';
 
 -- The row of the event's payment: by the gateway's id, else by the transaction that its metadata names, else made from
 -- the booking that it names. The booking is locked first, then looked again: another event may just have made the row.
@@ -663,18 +951,20 @@ declare
   v_booking_id public.booking_key;
   v_id uuid;
 begin
+  if v_payment_id is null then
+    return null;
+  end if;
   select booking_id into v_booking_id from public.transactions
   where gateway = v_gateway and (gateway_payment_id = v_payment_id or id = v_named and gateway_payment_id is null)
   order by gateway_payment_id nulls last limit 1;
-  v_booking_id := coalesce(v_booking_id, app.to_booking_key(p_event #>> '{metadata,booking_id}'));
-  perform from public.bookings where id = v_booking_id for update;
-  if not found or v_payment_id is null then
-    return null;
+  if not found then
+    v_booking_id := app.to_booking_key(p_event #>> '{metadata,booking_id}');
   end if;
+  perform from public.bookings where id = v_booking_id for update;
   select id into v_id from public.transactions where gateway = v_gateway and gateway_payment_id = v_payment_id for update;
   if v_id is null then
     update public.transactions set gateway_payment_id = v_payment_id
-    where id = v_named and gateway = v_gateway and gateway_payment_id is null and booking_id = v_booking_id
+    where id = v_named and gateway = v_gateway and gateway_payment_id is null and booking_id is not distinct from v_booking_id
     returning id into v_id;
   end if;
   if v_id is null and (p_event ->> 'amount')::bigint > 0 and p_event ->> 'currency' is not null then
@@ -687,10 +977,19 @@ begin
       -- Beside a live payment a stray one is not to be handed out.
       case when exists (
         select from public.transactions
-        where booking_id = b.id and status in ('pending', 'processing') and cancel_requested_at is null and gateway <> 'manual'
+        where booking_id = b.id and status in ('pending', 'processing', 'failed') and cancel_requested_at is null
+          and canceled_at is null and gateway <> 'manual'
       ) then now() end
     from public.bookings b where b.id = v_booking_id
     returning id into v_id;
+  end if;
+  if v_id is not null then
+    -- What was heard of it before anybody knew whose it is, is tried again by reconciliation.
+    update public.stripe_events set state = 'unmatched'
+    where gateway = v_gateway and id in (
+      select id from public.stripe_events
+      where gateway = v_gateway and payment_id = v_payment_id and state = 'foreign' for update skip locked
+    );
   end if;
   return v_id;
 end $$;
@@ -727,7 +1026,8 @@ begin
     else
       perform app.move_payment(v_id, p_event);
   end case;
-  perform app.recount_refunds(v_id);
+  perform app.recount_payment(v_id);
+  perform app.refund_unwanted(v_id);
   return v_id;
 end $$;
 comment on function app.apply_gateway_event is 'Let one event have its effect; the transaction it told about, or null.';
@@ -739,9 +1039,10 @@ declare
   v_id uuid;
   v_error text;
 begin
-  insert into public.stripe_events (gateway, id, type, payload, occurred_at)
+  insert into public.stripe_events (gateway, id, type, payment_id, payload, occurred_at)
   values (
-    p_event ->> 'gateway', p_event ->> 'id', p_event ->> 'type', p_payload, (p_event ->> 'occurred_at')::timestamptz
+    p_event ->> 'gateway', p_event ->> 'id', p_event ->> 'type', p_event ->> 'payment_id', p_payload,
+    (p_event ->> 'occurred_at')::timestamptz
   )
   on conflict (gateway, id) do nothing;
   -- Copies that arrive at once wait here for the first.
@@ -754,7 +1055,11 @@ begin
     v_id := app.apply_gateway_event(
       p_event, case when p_is_replay then 'reconciliation' else p_event ->> 'gateway' end
     );
-    v_state := case when v_id is null then 'unmatched' else 'processed' end;
+    v_state := case
+      when v_id is not null then 'processed'
+      when p_event #>> '{metadata,transaction_id}' is not null then 'unmatched'
+      else 'foreign'
+    end;
   exception when others then
     -- Not raised: the failure must be remembered, and the event tried again.
     v_state := 'failed';
@@ -767,7 +1072,8 @@ begin
   return jsonb_build_object('verdict', v_state, 'transaction_id', v_id, 'error', v_error);
 end $$;
 comment on function public.record_gateway_event is
-  'Keep an event and let it have its effect, once: verdict processed, duplicate, unmatched or failed (with the error).';
+  'Keep an event and let it have its effect, once: verdict processed, duplicate, foreign, unmatched or failed (with '
+  'the error).';
 
 create or replace function public.apply_gateway_facts(p_events jsonb, p_transaction_id uuid default null)
 returns integer language plpgsql volatile set search_path = '' as $$
@@ -824,14 +1130,14 @@ begin
   elsif p_payment_status in ('Pending', 'Refunded') then
     if exists (
       select from public.transactions
-      where booking_id = p_booking_id and gateway <> 'manual' and status = 'completed' and amount_refunded < amount
+      where booking_id = p_booking_id and gateway <> 'manual' and status = 'completed'
     ) then
       raise sqlstate 'PT409' using hint = 'paid_online',
         message = 'This booking was paid online. Refund the payment, so that the money really goes back.';
     end if;
     update public.transactions
     set status = case p_payment_status when 'Refunded' then 'refunded' else 'pending' end,
-      amount_refunded = case p_payment_status when 'Refunded' then amount else 0 end
+      amount_refunded = case p_payment_status when 'Refunded' then amount else 0 end, review_reason = null
     where booking_id = p_booking_id and gateway = 'manual'
       and (status = 'completed' or status = 'refunded' and p_payment_status = 'Pending');
   else
@@ -870,7 +1176,8 @@ comment on function app.note_payment_by_hand is
 create or replace function app.describe_transaction(p_transaction public.transactions)
 returns jsonb language sql stable set search_path = '' as $$
   select to_jsonb(p_transaction) - array[
-    'attempt', 'status_at', 'checked_at', 'charge_refunded', 'charge_refunded_at', 'cancel_requested_at', 'canceled_at'
+    'attempt', 'status_at', 'checked_at', 'charge_refunded', 'charge_refunded_at', 'cancel_requested_at', 'canceled_at',
+    'disputed_at'
   ];
 $$;
 comment on function app.describe_transaction is 'A transaction without what only the functions here need.';
@@ -895,7 +1202,8 @@ begin
     'transaction', (
       select jsonb_build_object(
         'id', t.id, 'booking_id', t.booking_id, 'gateway', t.gateway, 'gateway_payment_id', t.gateway_payment_id,
-        'amount', t.amount, 'amount_refunded', t.amount_refunded, 'currency', t.currency, 'status', t.status,
+        'amount', t.amount, 'amount_refunded', t.amount_refunded, 'amount_withdrawn', t.amount_withdrawn,
+        'amount_left', t.amount_left, 'currency', t.currency, 'status', t.status,
         'payment_method', t.payment_method, 'created_at', t.created_at, 'completed_at', t.completed_at
       )
       from public.transactions t where t.booking_id = v_booking.id
@@ -908,13 +1216,15 @@ comment on function public.get_booking_payment is
 
 create or replace function public.list_transactions(
   p_page integer, p_limit integer, p_status text default null, p_gateway text default null, p_booking_id text default null,
-  p_from timestamptz default null, p_to timestamptz default null, p_q text default null
+  p_from timestamptz default null, p_to timestamptz default null, p_q text default null,
+  p_needs_review boolean default null
 ) returns jsonb language sql stable set search_path = '' as $$
   with found as (
     select t, b.id, b.name, b.email, b.package
     from public.transactions t
-    join public.bookings b on b.id = t.booking_id
-    where (p_status is null or t.status = p_status)
+    left join public.bookings b on b.id = t.booking_id
+    where (p_needs_review is null or t.needs_review = p_needs_review)
+      and (p_status is null or t.status = p_status)
       and (p_gateway is null or t.gateway = p_gateway)
       and (p_booking_id is null or t.booking_id = app.to_booking_key(p_booking_id))
       and (p_from is null or t.created_at >= p_from)
@@ -927,9 +1237,9 @@ create or replace function public.list_transactions(
     'total', (select count(*) from found),
     'transactions', (
       select coalesce(jsonb_agg(
-        app.describe_transaction(page.t) || jsonb_build_object('bookings', jsonb_build_object(
-          'id', page.id, 'name', page.name, 'email', page.email, 'package', page.package
-        )) order by (page.t).created_at desc, (page.t).id desc
+        app.describe_transaction(page.t) || jsonb_build_object('bookings', case when page.id is not null then
+          jsonb_build_object('id', page.id, 'name', page.name, 'email', page.email, 'package', page.package)
+        end) order by (page.t).created_at desc, (page.t).id desc
       ), '[]')
       from (
         select * from found order by (t).created_at desc, (t).id desc
@@ -944,7 +1254,9 @@ comment on function public.list_transactions is
 create or replace function public.get_transaction(p_id uuid)
 returns jsonb language sql stable set search_path = '' as $$
   select app.describe_transaction(t) || jsonb_build_object(
-    'bookings', jsonb_build_object('id', b.id, 'name', b.name, 'email', b.email, 'package', b.package),
+    'bookings', case when b.id is not null then
+      jsonb_build_object('id', b.id, 'name', b.name, 'email', b.email, 'package', b.package)
+    end,
     'transaction_audit_logs', (
       select coalesce(jsonb_agg(to_jsonb(a) order by a.id), '[]')
       from public.transaction_audit_logs a where a.transaction_id = t.id
@@ -955,31 +1267,121 @@ returns jsonb language sql stable set search_path = '' as $$
         'requested_by', r.requested_by, 'created_at', r.created_at
       ) order by r.created_at, r.id), '[]')
       from public.refunds r where r.transaction_id = t.id
+    ),
+    'disputes', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'id', d.id, 'gateway_dispute_id', d.gateway_dispute_id, 'amount', d.amount,
+        'amount_withdrawn', d.amount_withdrawn, 'amount_reinstated', d.amount_reinstated, 'reason', d.reason,
+        'status', d.status, 'outcome', d.outcome, 'due_by', d.due_by, 'created_at', d.created_at, 'updated_at', d.updated_at
+      ) order by d.created_at, d.id), '[]')
+      from public.disputes d where d.transaction_id = t.id
     )
   )
   from public.transactions t
-  join public.bookings b on b.id = t.booking_id
+  left join public.bookings b on b.id = t.booking_id
   where t.id = p_id;
 $$;
 comment on function public.get_transaction is
-  'One transaction with its booking, audit log in order and refunds; null without it.';
+  'One transaction with its booking, audit log in order, refunds and disputes; null without it.';
+
+create or replace function public.resolve_review(p_transaction_id uuid, p_note text)
+returns jsonb language plpgsql volatile set search_path = '' as $$
+begin
+  perform from public.bookings
+  where id = (select booking_id from public.transactions where id = p_transaction_id) for update;
+  perform app.act_as(null, p_note);
+  update public.transactions set review_reason = null where id = p_transaction_id and review_reason is not null;
+  if not found and exists (select from public.transactions where id = p_transaction_id) then
+    raise sqlstate 'PT409' using message = 'This transaction has no flag.', hint = 'review_not_needed';
+  end if;
+  return public.get_transaction(p_transaction_id);
+end $$;
+comment on function public.resolve_review is
+  'A person has seen to a flagged transaction: the flag goes, the note stays in its audit log. A payment of another amount is '
+  'then taken as what the booking costs. The transaction, or null without it; PT409 review_not_needed.';
 
 -- What reconciliation has to ask the gateway, and how far behind the inbox of events is.
+
+-- Of several workers one gets each item. What could not be done is offered again after a minute.
+create or replace function public.claim_payment_work(p_limit integer default 20)
+returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_cancel jsonb;
+  v_ask jsonb;
+  v_refunds jsonb;
+begin
+  -- Whoever opened the page did not come back for a day, or the booking is gone.
+  update public.transactions
+  set status = 'failed', failure_code = coalesce(failure_code, 'abandoned'), cancel_requested_at = now()
+  where id in (
+    select id from public.transactions
+    where status in ('pending', 'failed') and canceled_at is null and cancel_requested_at is null and gateway <> 'manual'
+      and (booking_id is null or created_at < now() - interval '1 day')
+    order by created_at limit p_limit for update skip locked
+  );
+  with claimed as (
+    update public.transactions set checked_at = now()
+    where id in (
+      select id from public.transactions
+      where status = 'failed' and cancel_requested_at > now() - interval '30 days' and canceled_at is null
+        and gateway_payment_id is not null
+        and (checked_at is null or checked_at < cancel_requested_at or checked_at < now() - interval '1 minute')
+      order by cancel_requested_at limit p_limit for update skip locked
+    )
+    returning id, gateway_payment_id
+  )
+  select coalesce(jsonb_agg(jsonb_build_object('transaction_id', id, 'payment_id', gateway_payment_id)), '[]')
+  into v_cancel from claimed;
+  -- How it was paid is not in every event.
+  with claimed as (
+    update public.transactions set checked_at = now()
+    where id in (
+      select id from public.transactions
+      where status in ('completed', 'refunded') and payment_method is null and gateway <> 'manual'
+        and completed_at > now() - interval '1 day' and gateway_payment_id is not null
+        and (checked_at is null or checked_at < completed_at or checked_at < now() - interval '10 minutes')
+      order by completed_at limit p_limit for update skip locked
+    )
+    returning id, gateway_payment_id
+  )
+  select coalesce(jsonb_agg(jsonb_build_object('transaction_id', id, 'payment_id', gateway_payment_id)), '[]')
+  into v_ask from claimed;
+  with claimed as (
+    update public.refunds set lease_until = now() + interval '1 minute'
+    where id in (
+      select id from public.refunds
+      where status = 'reserved' and (lease_until is null or lease_until <= now())
+        and (updated_at = created_at or updated_at < now() - interval '1 minute')
+      order by updated_at limit p_limit for update skip locked
+    )
+    returning *
+  )
+  select coalesce(jsonb_agg(app.refund_task(c::public.refunds)), '[]') into v_refunds from claimed c;
+  return jsonb_build_object('cancel', v_cancel, 'ask', v_ask, 'refunds', v_refunds);
+end $$;
+comment on function public.claim_payment_work is
+  'What is to be done at the gateway now: payments to cancel, ones to ask how they were paid, refunds that nobody is at.';
 
 create or replace function public.list_payment_work(p_limit integer default 200)
 returns jsonb language sql stable set search_path = '' as $$
   select jsonb_build_object(
+    'began_at', now(),
+    -- From where to go through the gateway's events: as long as nobody was there to do so, at most as far as it keeps them.
+    'since', greatest(now() - interval '30 days', least(now(), (
+      select last_succeeded_at from public.scheduled_jobs where name = 'reconcile-payments'
+    )) - interval '1 hour'),
     'events', (
       select coalesce(jsonb_agg(jsonb_build_object('id', e.id, 'payload', e.payload) order by e.occurred_at), '[]')
       from (
         select * from public.stripe_events
-        where state <> 'processed' and received_at > now() - interval '30 days' order by attempts, received_at limit p_limit
+        where state not in ('processed', 'foreign') and received_at > now() - interval '30 days' and payload is not null
+        order by attempts, received_at limit p_limit
       ) e
     ),
     -- Of the first day each time, later once a day; after a month the gateway has long ended them.
     'payments', (
       select coalesce(jsonb_agg(jsonb_build_object(
-        'transaction_id', t.id, 'payment_id', t.gateway_payment_id, 'is_unwanted', t.cancel_requested_at is not null
+        'transaction_id', t.id, 'payment_id', t.gateway_payment_id
       ) order by t.created_at), '[]')
       from (
         select * from public.transactions
@@ -989,61 +1391,108 @@ returns jsonb language sql stable set search_path = '' as $$
         order by checked_at nulls first, created_at limit p_limit
       ) t
     ),
+    -- Payments of which more went back than the refunds that are known: there are others.
+    'untold_refunds', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'transaction_id', t.id, 'payment_id', t.gateway_payment_id
+      ) order by t.created_at), '[]')
+      from (
+        select * from public.transactions t
+        where charge_refunded > 0 and charge_refunded_at > now() - interval '30 days'
+          and charge_refunded > (select coalesce(sum(amount), 0) from public.refunds r where r.transaction_id = t.id)
+        order by checked_at nulls first limit p_limit
+      ) t
+    ),
     'refunds', (
-      select coalesce(jsonb_agg(
-        app.refund_task(r) || jsonb_build_object('gateway_refund_id', r.gateway_refund_id) order by r.created_at
-      ), '[]')
+      select coalesce(jsonb_agg(app.refund_task(r) order by r.created_at), '[]')
       from (
         select * from public.refunds
-        where status = 'reserved' and (lease_until is null or lease_until <= now())
-          or status = 'pending' and created_at > now() - interval '90 days'
+        where status = 'pending' and created_at > now() - interval '90 days'
         order by updated_at limit p_limit
       ) r
+    ),
+    'customers', (
+      select coalesce(jsonb_agg(c.stripe_customer_id order by c.deleted_at), '[]')
+      from (
+        select * from public.customers
+        where deleted_at is not null and stripe_customer_id is not null order by deleted_at limit p_limit
+      ) c
     )
   );
 $$;
 comment on function public.list_payment_work is
-  'Events to be tried again; payments that may have moved at the gateway, or are to be canceled there; refunds without an end.';
+  'What reconciliation has to ask the gateway: events to be tried again, payments that may have moved there, refunds without '
+  'an end, customers whose account is deleted.';
+
+create or replace function public.forget_gateway_customer(p_gateway_customer_id text)
+returns void language sql volatile set search_path = '' as $$
+  update public.customers set stripe_customer_id = null
+  where stripe_customer_id = p_gateway_customer_id and deleted_at is not null;
+$$;
+comment on function public.forget_gateway_customer is 'The gateway has deleted the customer of a deleted account.';
 
 create or replace function public.list_unknown_events(p_ids text[])
 returns jsonb language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(asked.id order by asked.place), '[]')
   from unnest(p_ids) with ordinality asked (id, place)
-  where not exists (select from public.stripe_events e where e.gateway = 'stripe' and e.id = asked.id and e.state = 'processed');
+  where not exists (
+    select from public.stripe_events e
+    where e.gateway = 'stripe' and e.id = asked.id and e.state in ('processed', 'foreign')
+  );
 $$;
 comment on function public.list_unknown_events is
-  'Those of the ids whose events were not processed here, in the order given.';
+  'Those of the ids whose events had no effect here and may have one, in the order given.';
 
 create or replace function app.payment_backlog()
 returns jsonb language sql stable set search_path = '' as $$
   select jsonb_build_object(
     'waiting', count(*) filter (where state <> 'unmatched'),
     'oldest_seconds', coalesce(extract(epoch from now() - min(received_at) filter (where state <> 'unmatched'))::integer, 0),
-    'unmatched', count(*) filter (where state = 'unmatched')
+    'unmatched', count(*) filter (where state = 'unmatched'),
+    'needs_review', (select count(*) from public.transactions where needs_review),
+    'disputes', (select count(*) from public.disputes where outcome is null)
   )
   from public.stripe_events
-  where state <> 'processed' and received_at > now() - interval '30 days';
+  where state not in ('processed', 'foreign') and received_at > now() - interval '30 days';
 $$;
 comment on function app.payment_backlog is
-  'Events of the gateway without effect yet: how many, the age of the oldest, and how many of payments nobody knows here.';
+  'What of the payments waits for somebody: events without effect yet, the age of the oldest in seconds, events that name a '
+  'payment nobody knows here; flagged transactions and open disputes.';
 
-create or replace function public.finish_reconciliation()
+create or replace function public.finish_reconciliation(p_began_at timestamptz, p_is_complete boolean)
 returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_found bigint;
 begin
-  perform app.alert_staff('An event of the payment gateway waits', format(
+  if p_is_complete then
+    insert into public.scheduled_jobs as job (name, last_started_at, last_succeeded_at)
+    values ('reconcile-payments', p_began_at, p_began_at)
+    on conflict (name) do update set last_succeeded_at = greatest(job.last_succeeded_at, p_began_at);
+  end if;
+  perform app.alert_staff('bookings_edit', 'An event of the payment gateway waits', format(
     'Event %s (%s) of %s has had no effect for 15 minutes: %s. It is tried again every 10 minutes.',
     id, type, to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'),
-    case state when 'unmatched' then 'no booking here belongs to its payment' else coalesce(last_error, state) end
+    case state when 'unmatched' then 'nobody here knows its payment' else coalesce(last_error, state) end
   ), 'event:' || id)
   from public.stripe_events
-  where state <> 'processed' and received_at between now() - interval '30 days' and now() - interval '15 minutes';
+  where state not in ('processed', 'foreign')
+    and received_at between now() - interval '30 days' and now() - interval '15 minutes';
   delete from public.payment_idempotency_keys where created_at < now() - interval '24 hours';
   update public.stripe_events set payload = null
   where payload is not null and received_at < now() - interval '90 days';
-  return app.payment_backlog();
+  delete from public.stripe_events where state = 'foreign' and received_at < now() - interval '30 days';
+  select count(*) into v_found
+  from public.transaction_audit_logs a join public.transactions t on t.id = a.transaction_id
+  where a.created_at >= p_began_at and a.changed_by = 'reconciliation' and a.new_status = 'completed'
+    and a.old_status in ('pending', 'processing', 'failed') and t.completed_at < a.created_at - interval '10 minutes';
+  return jsonb_build_object('backlog', app.payment_backlog(), 'found', v_found, 'flagged', (
+    select coalesce(jsonb_agg(jsonb_build_object('transaction_id', id, 'review_reason', review_reason)), '[]')
+    from (select * from public.transactions where needs_review order by created_at desc limit 100) flagged
+  ));
 end $$;
 comment on function public.finish_reconciliation is
-  'Tell staff of events that wait too long, forget what is outdated; the backlog.';
+  'Note how far a complete run has come, tell staff of events that wait too long, forget what is outdated. The backlog, how many '
+  'payments the run found of which no event had told, and the flagged transactions.';
 
 insert into app.migrations (version) values ('20251027000001') on conflict do nothing;
 notify pgrst, 'reload schema';

@@ -103,9 +103,6 @@ begin
   if not found then
     raise sqlstate 'PT404' using message = 'Booking not found', hint = 'booking_not_found';
   end if;
-exception when foreign_key_violation then
-  raise sqlstate 'PT409' using message = 'This booking has payments and cannot be deleted. Cancel it instead.',
-    hint = 'booking_has_payments';
 end $$;
 comment on function public.delete_booking is 'Delete a booking that no money is attached to. PT404, PT409.';
 
@@ -120,9 +117,6 @@ begin
     raise sqlstate 'PT404' using message = 'Booking not found', hint = 'booking_not_found';
   end if;
   return v_deleted;
-exception when foreign_key_violation then
-  raise sqlstate 'PT409' using hint = 'booking_has_payments',
-    message = 'Some of these bookings have payments and cannot be deleted. Nothing was deleted; cancel those instead.';
 end $$;
 comment on function public.delete_bookings is 'Delete bookings, all or, where money is attached to one, none; how many. PT404, PT409.';
 

@@ -1,14 +1,20 @@
--- Undoes 20251027000001_add_payment_functions.sql. Events, refunds and idempotency keys are lost.
+-- Undoes 20251027000001_add_payment_functions.sql. Events, refunds, disputes and idempotency keys are lost.
+drop trigger if exists tg_bookings__close_payment on public.bookings;
+drop trigger if exists tg_bookings__keep_paid on public.bookings;
 drop function if exists
+  app.tg_bookings__close_payment, app.tg_bookings__keep_paid,
   public.finish_reconciliation, app.payment_backlog, public.list_unknown_events, public.list_payment_work,
   public.get_transaction, public.list_transactions, public.get_booking_payment, app.describe_transaction,
   public.set_agency_currency, app.note_payment_by_hand, public.finish_refund, public.apply_gateway_facts,
   public.record_gateway_event, app.apply_gateway_event, app.lock_event_transaction, app.note_dispute,
   app.move_payment, app.complete_payment, public.release_refund, public.reserve_refund, app.refund_task,
-  app.recount_refunds, app.note_refund, app.refund_rank, app.queue_payment_mail, public.renew_payment_attempt,
+  app.recount_payment, app.settle_doubles, app.refunded_amount,
+  app.note_refund, app.tell_of_refund, app.refund_rank, app.refund_unwanted, app.find_repeated_refund, app.tell_of_dispute,
+  app.withdrawn_amount, app.dispute_rank, app.tell_of_payment, public.resolve_review, public.claim_payment_work,
+  public.forget_gateway_customer, app.queue_payment_mail, public.renew_payment_attempt,
   public.attach_payment, public.begin_payment, app.check_agency_currency, app.open_payment, app.check_payable,
-  app.refuse_reused_key, app.find_idempotent_payment, app.supersede_payments;
+  app.recall_idempotency_key, app.keep_idempotency_key, app.supersede_payments;
 drop table if exists
-  public.stripe_events, public.refunds, public.payment_idempotency_keys;
+  public.stripe_events, public.disputes, public.refunds, public.payment_idempotency_keys;
 delete from app.migrations where version = '20251027000001';
 notify pgrst, 'reload schema';

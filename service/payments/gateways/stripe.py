@@ -1,5 +1,6 @@
 """Stripe behind the port: the only file that knows its SDK, its words and its errors."""
 
+import hashlib
 import json
 import logging
 import re
@@ -14,7 +15,9 @@ import stripe
 
 from service.config import Config
 from service.payments.bulkhead import AT_ONCE, Bulkhead
-from service.payments.gateway import EventRefused, GatewayError, Payment, PaymentsNotConfigured
+from service.payments.flights import Flights
+from service.payments.gateway import EventRefused, GatewayError, Payment, PaymentsNotConfigured, PaymentState
+from service.payments.gateways.stripe_account import find_webhook_faults
 from service.payments.gateways.stripe_events import (
     DECLINED,
     KINDS,
@@ -29,11 +32,20 @@ log = logging.getLogger(__name__)
 
 # Two tries of ten seconds stay under the thirty after which Heroku's router answers in our place (H12).
 CONNECT_TIMEOUT, READ_TIMEOUT, RETRIES = 3, 10, 1  # seconds, seconds, times
+IN_USE_PATIENCE, IN_USE_STEP = 15, 0.3  # seconds to wait while another process holds the same idempotency key
 TOLERANCE = 300  # seconds a signature is good for, before and after; Stripe's own default
 MAX_HEADER = 4096
 REASONS = {"duplicate", "fraudulent", "requested_by_customer"}  # docs.stripe.com/api/refunds/create, "reason"
 
-MISSING, UNEXPECTED_STATE = "resource_missing", "payment_intent_unexpected_state"
+MISSING, UNEXPECTED_STATE, IN_USE = "resource_missing", "payment_intent_unexpected_state", "idempotency_key_in_use"
+# docs.stripe.com/payments/paymentintents/lifecycle; what is not here may be money on its way
+STATES: dict[str, PaymentState] = {
+    "requires_payment_method": "payable",
+    "requires_confirmation": "unconfirmed",
+    "requires_action": "unconfirmed",
+    "succeeded": "paid",
+    "canceled": "canceled",
+}
 # Refusals of a refund that staff can do something about (docs.stripe.com/error-codes).
 CONFLICTS = {
     "charge_already_refunded": "This payment was refunded already.",
@@ -53,10 +65,15 @@ class StripeGateway:
             base_addresses={"api": config.stripe_api_base} if config.stripe_api_base else None,
         )
         self.bulkhead = Bulkhead()
+        self.flights = Flights()
         self.secrets = config.stripe_webhook_secrets
         self.is_live = "_live_" in (config.stripe_secret_key or "")
 
     def create_payment(self, task: PaymentTask) -> Payment:
+        key = f"{task['transaction_id']}:{task['attempt']}"
+        return self.flights.share(key, lambda: self._create_payment_or_customer(task))
+
+    def _create_payment_or_customer(self, task: PaymentTask) -> Payment:
         known = task["gateway_customer_id"]
         try:
             return self._create_payment(task, known or self._create_customer(task))
@@ -70,7 +87,8 @@ class StripeGateway:
         params: dict[str, Any] = {
             "amount": task["amount"],
             "currency": task["currency"],
-            "automatic_payment_methods": {"enabled": True},
+            # The site confirms without a return_url, which Stripe asks for where a way to pay leaves the page.
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
             "description": f"Booking {task['booking_id']}",
             "metadata": {"booking_id": str(task["booking_id"]), "transaction_id": task["transaction_id"]},
         }
@@ -78,19 +96,34 @@ class StripeGateway:
         if customer_id:
             params["customer"] = customer_id
             key += f":{customer_id}"
-        create = self.client.v1.payment_intents.create
-        return _payment(self._call(create, params=params, options={"idempotency_key": key}))
+        return _payment(self._call_once(self.client.v1.payment_intents.create, key, params))
 
     def _create_customer(self, task: PaymentTask, instead_of: str = "") -> str | None:
         """Stripe's customer for one of ours, made once; guests need none."""
         if not task["customer_id"]:
             return None
-        params = {"metadata": {"customer_id": task["customer_id"]}}
-        key = f"cus:{task['customer_id']}:{instead_of}"
-        customer = self._call(self.client.v1.customers.create, params=params, options={"idempotency_key": key})
-        return str(customer.id)
+        params = {
+            "name": task["customer_name"],
+            "email": task["customer_email"],
+            "metadata": {"customer_id": task["customer_id"]},
+        }
+        # A key stands for one request: who has another name by now is another one.
+        said = hashlib.sha256(json.dumps(params).encode()).hexdigest()[:16]
+        key = f"cus:{task['customer_id']}:{instead_of}:{said}"
+        return str(self._call_once(self.client.v1.customers.create, key, params).id)
+
+    def delete_customer(self, gateway_customer_id: str) -> None:
+        try:
+            self._call(self.client.v1.customers.delete, gateway_customer_id)
+        except GatewayError as error:
+            if error.code != MISSING:
+                raise
 
     def retrieve_payment(self, payment_id: str, *, with_refunds: bool = False) -> Payment:
+        key = f"{payment_id}:{with_refunds}"
+        return self.flights.share(key, lambda: self._retrieve_payment(payment_id, with_refunds))
+
+    def _retrieve_payment(self, payment_id: str, with_refunds: bool) -> Payment:
         try:
             intent = self._call(
                 self.client.v1.payment_intents.retrieve, payment_id, params={"expand": ["latest_charge"]}
@@ -121,8 +154,7 @@ class StripeGateway:
         if task["reason"] in REASONS:
             params["reason"] = task["reason"]
         key = f"re:{task['refund_id']}:{task['attempt']}"
-        refund = self._call(self.client.v1.refunds.create, params=params, options={"idempotency_key": key})
-        return refund_event(refund.to_dict())
+        return refund_event(self._call_once(self.client.v1.refunds.create, key, params).to_dict())
 
     def _find_refund(self, task: RefundTask) -> GatewayEvent | None:
         for refund in self._refunds(task["payment_id"]):
@@ -164,9 +196,32 @@ class StripeGateway:
                 return
             params["starting_after"] = page.data[-1].id
 
+    def find_faults(self, amount: int, currency: str) -> list[str]:
+        try:
+            params = {"amount": amount, "currency": currency, "description": "Test of the connection, canceled at once"}
+            intent = self._call(self.client.v1.payment_intents.create, params=params)
+            self.retrieve_payment(intent.id)
+            if self.cancel_payment(intent.id).state != "canceled":
+                return [f"The test payment {intent.id} could not be canceled: please look at it in the dashboard."]
+            endpoints = self._call(self.client.v1.webhook_endpoints.list, params={"limit": 100})
+        except GatewayError as error:
+            return [f"Stripe refused the test payment: {error.code}. The log has its words."]
+        return find_webhook_faults([endpoint.to_dict() for endpoint in endpoints.data])
+
     def _refunds(self, payment_id: str) -> list[StripeObject]:
         page = self._call(self.client.v1.refunds.list, params={"payment_intent": payment_id, "limit": 100})
         return [refund.to_dict() for refund in page.data]
+
+    def _call_once(self, method: Callable[..., Any], key: str, params: dict[str, Any]) -> Any:
+        """Ask Stripe to make something under an idempotency key, and wait while another process does so."""
+        until = time.monotonic() + IN_USE_PATIENCE
+        while True:
+            try:
+                return self._call(method, params=params, options={"idempotency_key": key})
+            except GatewayError as error:
+                if error.code != IN_USE or time.monotonic() > until:
+                    raise
+            time.sleep(IN_USE_STEP)
 
     def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Ask Stripe. Raises ``GatewayError``."""
@@ -194,6 +249,7 @@ def _payment(intent: Any, refunds: list[StripeObject] | None = None) -> Payment:
         id=intent["id"],
         client_secret=intent["client_secret"],
         status=intent["status"],
+        state=STATES.get(intent["status"], "under_way"),
         amount=intent["amount"],
         currency=intent["currency"],
         customer_id=intent.get("customer"),
@@ -227,6 +283,8 @@ def _translated(error: stripe.StripeError) -> GatewayError:
         return GatewayError(DECLINED, code=said, status=402, is_final=True, is_replayed=True)
     if isinstance(error, stripe.RateLimitError):
         return GatewayError(code="payment_gateway_busy", status=503, retry_after=5, is_final=True)
+    if code == IN_USE:
+        return GatewayError(code=IN_USE, status=503, retry_after=5)
     if isinstance(error, stripe.IdempotencyError):
         return GatewayError(retry_after=5, is_replayed=True)
     if code in CONFLICTS:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service.payments.gateway import EventRefused
-from service.payments.shapes import GatewayEvent
+from service.payments.shapes import DisputeFacts, GatewayEvent
 
 StripeObject = dict[str, Any]
 
@@ -24,7 +24,22 @@ KINDS = {
     "charge.dispute.created": "dispute.changed",
     "charge.dispute.updated": "dispute.changed",
     "charge.dispute.closed": "dispute.changed",
+    "charge.dispute.funds_withdrawn": "dispute.changed",
+    "charge.dispute.funds_reinstated": "dispute.changed",
 }
+# docs.stripe.com/api/disputes/object; warning_… is an inquiry. One that Stripe itself prevented ends like an inquiry.
+DISPUTE_STATUSES = {
+    status: status
+    for status in (
+        "warning_needs_response",
+        "warning_under_review",
+        "warning_closed",
+        "needs_response",
+        "under_review",
+        "won",
+        "lost",
+    )
+} | {"prevented": "warning_closed"}
 REFUND_STATUSES = {
     "pending": "pending",
     "requires_action": "pending",
@@ -46,7 +61,7 @@ DECLINES = {
 
 
 def read_event(payload: str, *, is_live: bool) -> GatewayEvent | None:
-    """A signed text as an event; None for a type that concerns nothing here. Raises ``EventRefused``."""
+    """A signed text as an event; None for one that concerns nothing here. Raises ``EventRefused``."""
     try:
         event = json.loads(payload)
         if event["object"] != "event" or not isinstance(event["type"], str):
@@ -55,8 +70,11 @@ def read_event(payload: str, *, is_live: bool) -> GatewayEvent | None:
             raise EventRefused("The event belongs to the other mode (test or live).", code="webhook_wrong_mode")
         if event["type"] not in KINDS:
             return None
+        thing = event["data"]["object"]
+        if thing["object"] != "payment_intent" and thing.get("payment_intent") is None:
+            return None  # a charge without an intent is none of ours: we make nothing but intents
         occurred_at = _time(event["created"])
-        facts = _describe(KINDS[event["type"]], event["data"]["object"])
+        facts = _describe(KINDS[event["type"]], thing, event["type"])
         return {"id": _id(event["id"]), "type": event["type"], **facts, "occurred_at": occurred_at}
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise EventRefused("This is not an event.") from error
@@ -89,7 +107,7 @@ def _answered(fact: GatewayEvent) -> GatewayEvent:
     return {**fact, "type": f"{fact['kind']}, as Stripe answered"}
 
 
-def _describe(kind: str, thing: StripeObject) -> GatewayEvent:
+def _describe(kind: str, thing: StripeObject, event_type: str = "") -> GatewayEvent:
     """What an intent, charge, refund or dispute says, by stable fields of the API alone."""
     metadata = thing.get("metadata") or {}
     facts: GatewayEvent = {
@@ -115,14 +133,31 @@ def _describe(kind: str, thing: StripeObject) -> GatewayEvent:
             "created_at": _time(thing["created"]),
         }
     elif kind == "dispute.changed":
-        status = _match(r"[a-z_]{1,40}", thing["status"])
-        is_closed = status in ("won", "lost", "warning_closed")
-        facts["dispute"] = {"status": status, "is_closed": is_closed, "amount": int(thing["amount"])}
+        facts["dispute"] = _dispute(thing, event_type)
     else:
         facts["amount"] = int(thing["amount"])
         if kind == "payment.failed":
             facts["failure_code"], facts["failure_reason"] = _failure(thing.get("last_payment_error") or {})
     return facts
+
+
+def _dispute(thing: StripeObject, event_type: str) -> DisputeFacts:
+    """How often the money was taken and given back is told by the movements on the balance, whatever their currency."""
+    moves = [int(move["amount"]) for move in thing.get("balance_transactions") or [] if isinstance(move, dict)]
+    taken, given = sum(move < 0 for move in moves), sum(move > 0 for move in moves)
+    given = max(given, event_type.endswith("funds_reinstated"))
+    taken = max(taken, given, event_type.endswith("funds_withdrawn"))
+    due_by = (thing.get("evidence_details") or {}).get("due_by")
+    return {
+        "id": _id(thing["id"]),
+        "status": DISPUTE_STATUSES.get(thing["status"], "under_review"),
+        "amount": int(thing["amount"]),
+        "reason": _match(r"[a-z_]{1,60}", thing.get("reason")),
+        "due_by": _time(due_by) if due_by else None,
+        "withdrawals": int(taken),
+        "reinstatements": int(given),
+        "created_at": _time(thing["created"]),
+    }
 
 
 def _failure(error: StripeObject) -> tuple[str, str]:

@@ -70,12 +70,10 @@ returns trigger language plpgsql security definer set search_path = '' as $$
 begin
   -- Who books under an address that is not proven to be theirs, nor is staff, may be anybody.
   if tg_op = 'INSERT' and coalesce(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role', '') <> 'staff'
-    and (coalesce(new.customer_id, app.visiting_customer()) = app.find_verified_customer(new.email)) is not true then
-    begin
-      perform app.take_rate_limit('booking_mail', new.email, '[{"count": 5, "seconds": 3600}]');
-    exception when sqlstate 'PT429' then
-      return null;  -- a stranger's address is not flooded with bookings that its owner never made
-    end;
+    and (coalesce(new.customer_id, app.visiting_customer()) = app.find_verified_customer(new.email)) is not true
+    -- A stranger's address is not flooded with bookings that its owner never made.
+    and not app.is_within_rate_limit('booking_mail', new.email, '[{"count": 5, "seconds": 3600}]') then
+    return null;
   end if;
   perform app.queue_booking_mail(new.id, case new.status
     when 'Pending' then 'booking-received' when 'Confirmed' then 'booking-confirmed' when 'Cancelled' then 'booking-cancelled'

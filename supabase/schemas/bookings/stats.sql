@@ -19,16 +19,16 @@ declare
 begin
   perform from public.customers where id = p_customer_id for no key update;
   select count(*) into v_bookings from public.bookings where customer_id = p_customer_id and status <> 'Cancelled';
-  select round(coalesce(sum(app.to_units(amount - amount_refunded, currency)), 0), 2) into v_spent
+  select round(coalesce(sum(app.to_units(amount_left, currency)), 0), 2) into v_spent
   from public.transactions
-  where customer_id = p_customer_id and status in ('completed', 'refunded') and currency = app.booking_currency(null);
+  where customer_id = p_customer_id and status = 'completed' and currency = app.booking_currency(null);
   update public.customers set total_bookings = v_bookings, total_spent = v_spent
   where id = p_customer_id and (total_bookings, total_spent) is distinct from (v_bookings, v_spent);
   update public.customers set loyalty_points = public.calculate_loyalty_points(id)
   where id = p_customer_id and loyalty_points <> public.calculate_loyalty_points(id);
 end $$;
 comment on function public.update_customer_stats(uuid) is
-  'Count total_bookings (without cancelled ones), total_spent (payments less refunds, in the agency''s currency) and '
+  'Count total_bookings (without cancelled ones), total_spent (payments less what went back, in the agency''s currency) and '
   'loyalty_points anew.';
 
 -- Definer: staff changes a booking's status, and neither counts nor sees customers.
@@ -55,5 +55,6 @@ create or replace trigger tg_bookings__update_customer_stats
   after insert or delete or update of customer_id, status on public.bookings
   for each row execute function app.tg_update_customer_stats();
 create or replace trigger tg_transactions__update_customer_stats
-  after insert or delete or update of customer_id, status, amount, amount_refunded, currency on public.transactions
+  after insert or delete or update of customer_id, status, amount, amount_refunded, amount_withdrawn, currency
+  on public.transactions
   for each row execute function app.tg_update_customer_stats();

@@ -78,6 +78,12 @@ begin
 end $$;
 comment on function app.to_units is 'Minor units (29999) as currency units (299.99).';
 
+create or replace function app.money(p_amount bigint, p_currency text)
+returns text language sql stable set search_path = '' as $$
+  select app.to_units(p_amount, p_currency) || ' ' || upper(p_currency);
+$$;
+comment on function app.money is 'Minor units as a person reads them: 299.99 USD.';
+
 -- The agency has one currency: its prices, its bookings, its reports. Amounts of different currencies are never added up.
 create table if not exists app.agency (
   is_only_row boolean primary key default true constraint agency_is_only_row_check check (is_only_row),

@@ -52,6 +52,16 @@ comment on function app.take_rate_limit is
   'Count one attempt of the subject against all p_limits, [{"count": 10, "seconds": 300}, …]; PT429 with retry_after when '
   'one of them is used up, and then the attempt counts for nothing.';
 
+create or replace function app.is_within_rate_limit(p_name text, p_subject text, p_limits jsonb)
+returns boolean language plpgsql volatile set search_path = '' as $$
+begin
+  perform app.take_rate_limit(p_name, p_subject, p_limits);
+  return true;
+exception when sqlstate 'PT429' then
+  return false;
+end $$;
+comment on function app.is_within_rate_limit is 'The same for what is left out rather than refused: whether it may happen.';
+
 create or replace function app.clear_rate_limit(p_name text, p_subject text)
 returns void language sql volatile set search_path = '' as $$
   delete from public.rate_limits

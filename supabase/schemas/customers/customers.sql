@@ -26,7 +26,7 @@ create table if not exists public.customers (
   constraint customers_live_or_emptied check (
     case when deleted_at is null
       then email is not null and password_hash is not null and name is not null
-      else status = 'inactive' and coalesce(email, password_hash, name, phone, avatar, address, stripe_customer_id) is null
+      else status = 'inactive' and coalesce(email, password_hash, name, phone, avatar, address) is null
     end
   )
 );

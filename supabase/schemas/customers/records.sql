@@ -157,7 +157,7 @@ returns jsonb language sql volatile set search_path = '' as $$
     'payments', (
       select coalesce(jsonb_agg(jsonb_build_object(
         'id', t.id, 'booking_id', t.booking_id, 'amount', t.amount, 'amount_refunded', t.amount_refunded,
-        'currency', t.currency, 'status', t.status, 'created_at', t.created_at
+        'amount_withdrawn', t.amount_withdrawn, 'currency', t.currency, 'status', t.status, 'created_at', t.created_at
       ) order by t.created_at), '[]')
       from public.transactions t where customer_id = p_customer_id
     ),

@@ -104,7 +104,7 @@ begin
   );
   update public.customers
   set email = null, password_hash = null, name = null, phone = null, avatar = null, address = null,
-    stripe_customer_id = null, status = 'inactive', deleted_at = now()
+    status = 'inactive', deleted_at = now()
   where id = p_customer_id and deleted_at is null and password_hash = p_password_hash;
   if not found then
     raise sqlstate 'PT401' using message = 'Invalid password', hint = 'invalid_password';

@@ -2,9 +2,12 @@
 
 create table if not exists public.scheduled_jobs (
   name text primary key,
-  last_started_at timestamptz not null
+  last_started_at timestamptz not null,
+  last_succeeded_at timestamptz
 );
 comment on table public.scheduled_jobs is 'When each job last began. A job is claimed by moving its time on.';
+comment on column public.scheduled_jobs.last_succeeded_at is
+  'When the last run began that did all there was to do; of jobs whose next run depends on it.';
 
 call app.close_table('public.scheduled_jobs');
 grant select, insert, update, delete on public.scheduled_jobs to service_role;

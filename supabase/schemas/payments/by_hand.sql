@@ -17,14 +17,14 @@ begin
   elsif p_payment_status in ('Pending', 'Refunded') then
     if exists (
       select from public.transactions
-      where booking_id = p_booking_id and gateway <> 'manual' and status = 'completed' and amount_refunded < amount
+      where booking_id = p_booking_id and gateway <> 'manual' and status = 'completed'
     ) then
       raise sqlstate 'PT409' using hint = 'paid_online',
         message = 'This booking was paid online. Refund the payment, so that the money really goes back.';
     end if;
     update public.transactions
     set status = case p_payment_status when 'Refunded' then 'refunded' else 'pending' end,
-      amount_refunded = case p_payment_status when 'Refunded' then amount else 0 end
+      amount_refunded = case p_payment_status when 'Refunded' then amount else 0 end, review_reason = null
     where booking_id = p_booking_id and gateway = 'manual'
       and (status = 'completed' or status = 'refunded' and p_payment_status = 'Pending');
   else

@@ -8,19 +8,21 @@
 --   before attach_payment commits    likewise; nobody holds the payment's secret yet, so nobody can have paid.
 --   after it                         the next call finds the id and asks the gateway for that payment.
 
--- A client that lost an answer asks again with the same Idempotency-Key and gets the same payment for 24 hours.
+-- A client that lost an answer asks again with the same Idempotency-Key and gets the same payment, or refund, for 24 hours.
 create table if not exists public.payment_idempotency_keys (
   scope text not null,
   key text not null constraint payment_idempotency_keys_key_check check (length(key) between 1 and 255),
   request_hash text not null,
   transaction_id uuid not null,
+  refund_id uuid,
   created_at timestamptz not null default now(),
   constraint payment_idempotency_keys_pkey primary key (scope, key),
   constraint payment_idempotency_keys_transaction_id_fkey
     foreign key (transaction_id) references public.transactions (id) on delete cascade
 );
-comment on table public.payment_idempotency_keys is 'Idempotency-Key headers of create-payment-intent, for 24 hours.';
-comment on column public.payment_idempotency_keys.scope is 'The customer''s id, or guest.';
+comment on table public.payment_idempotency_keys is 'Idempotency-Key headers of payments and refunds, for 24 hours.';
+comment on column public.payment_idempotency_keys.scope is
+  'The customer''s id, or guest; refund: and who of staff asked for one.';
 create index if not exists payment_idempotency_keys_created_at_idx on public.payment_idempotency_keys (created_at);
 create index if not exists payment_idempotency_keys_transaction_id_idx on public.payment_idempotency_keys (transaction_id);
 
@@ -39,15 +41,8 @@ end $$;
 comment on function app.supersede_payments is
   'Mark what is open of a booking, but for one, as failed and to be canceled.';
 
-create or replace function app.refuse_reused_key()
-returns void language plpgsql immutable set search_path = '' as $$
-begin
-  raise sqlstate 'PT409' using message = 'This Idempotency-Key was used for another request.', hint = 'idempotency_key_reused';
-end $$;
-comment on function app.refuse_reused_key is 'PT409: one key stands for one request.';
-
-create or replace function app.find_idempotent_payment(p_scope text, p_key text, p_request_hash text)
-returns uuid language plpgsql volatile set search_path = '' as $$
+create or replace function app.recall_idempotency_key(p_scope text, p_key text, p_request_hash text)
+returns public.payment_idempotency_keys language plpgsql volatile set search_path = '' as $$
 declare
   v_known public.payment_idempotency_keys;
 begin
@@ -55,15 +50,29 @@ begin
   where scope = p_scope and key = p_key and created_at < now() - interval '24 hours';
   select * into v_known from public.payment_idempotency_keys where scope = p_scope and key = p_key;
   if v_known.request_hash <> p_request_hash then
-    perform app.refuse_reused_key();
+    raise sqlstate 'PT409' using message = 'This Idempotency-Key was used for another request.', hint = 'idempotency_key_reused';
   end if;
-  return (
-    select id from public.transactions
-    where id = v_known.transaction_id and cancel_requested_at is null and canceled_at is null and status <> 'failed'
-  );
+  return v_known;
 end $$;
-comment on function app.find_idempotent_payment is
-  'The transaction that this client key led to within 24 hours; null without one, or when it can no longer be paid.';
+comment on function app.recall_idempotency_key is
+  'What this client key led to within 24 hours; nothing without one. PT409: one key stands for one request.';
+
+create or replace function app.keep_idempotency_key(
+  p_scope text, p_key text, p_request_hash text, p_transaction_id uuid, p_refund_id uuid default null
+) returns void language plpgsql volatile set search_path = '' as $$
+begin
+  if p_key is null then
+    return;
+  end if;
+  insert into public.payment_idempotency_keys as known (scope, key, request_hash, transaction_id, refund_id)
+  values (p_scope, p_key, p_request_hash, p_transaction_id, p_refund_id)
+  on conflict (scope, key) do update set transaction_id = excluded.transaction_id, refund_id = excluded.refund_id
+    where known.request_hash = excluded.request_hash;
+  if not found then  -- the same key for another booking, at the same time: now it is seen
+    perform app.recall_idempotency_key(p_scope, p_key, p_request_hash);
+  end if;
+end $$;
+comment on function app.keep_idempotency_key is 'Remember what a client key, if there is one, led to. PT409 as above.';
 
 create or replace function app.check_payable(p_booking public.bookings, p_amount bigint, p_currency text)
 returns void language plpgsql stable set search_path = '' as $$
@@ -76,9 +85,16 @@ begin
     raise sqlstate 'PT409' using message = 'This booking is cancelled.', hint = 'booking_cancelled';
   end if;
   if p_booking.payment_status = 'Paid' or exists (
-    select from public.transactions where booking_id = p_booking.id and status = 'completed' and amount_refunded < amount
+    select from public.transactions where booking_id = p_booking.id and status = 'completed'
   ) then
     raise sqlstate 'PT409' using message = 'This booking is already paid.', hint = 'already_paid';
+  end if;
+  if exists (
+    select from public.transactions t join public.disputes d on d.transaction_id = t.id
+    where t.booking_id = p_booking.id and d.outcome is null
+  ) then
+    raise sqlstate 'PT409' using hint = 'payment_disputed',
+      message = 'The payment of this booking is disputed. Please contact us before you pay again.';
   end if;
   if not exists (select from app.currencies where code = v_currency) then
     raise sqlstate 'PT409' using message = 'The booking has no valid currency.', hint = 'currency_invalid';
@@ -94,7 +110,7 @@ begin
   end if;
 end $$;
 comment on function app.check_payable is
-  'Raise why a booking cannot be paid, or not so: PT409 booking_cancelled, already_paid · PT400 amount_mismatch, amount_too_small.';
+  'Raise why a booking cannot be paid, or not so: PT409 booking_cancelled, already_paid, payment_disputed · PT400 amount_mismatch, amount_too_small.';
 
 create or replace function app.open_payment(p_booking public.bookings)
 returns uuid language plpgsql volatile set search_path = '' as $$
@@ -103,10 +119,15 @@ declare
   v_amount bigint := app.to_minor_units(p_booking.amount, v_currency);
   v_id uuid;
 begin
-  -- One that is being processed is answered as it is, whatever the price is now: the money is on its way.
+  -- A declined one is tried again. Of one that is being processed the money is on its way, whatever the price is now and
+  -- even where it was superseded: it is looked at before another is opened.
   select id into v_id from public.transactions
-  where booking_id = p_booking.id and cancel_requested_at is null and gateway <> 'manual'
-    and (status = 'processing' or status = 'pending' and amount = v_amount and currency = v_currency);
+  where booking_id = p_booking.id and gateway <> 'manual' and (
+    status = 'processing'
+    or status in ('pending', 'failed') and amount = v_amount and currency = v_currency and cancel_requested_at is null
+      and canceled_at is null
+  )
+  order by (status = 'processing') desc limit 1;
   if v_id is null then
     perform app.supersede_payments(p_booking.id);
     insert into public.transactions (booking_id, customer_id, amount, currency)
@@ -156,40 +177,31 @@ begin
   if v_booking.customer_id <> p_customer_id then
     raise sqlstate 'PT403' using message = 'This booking belongs to another customer.', hint = 'forbidden';
   end if;
-  v_id := app.find_idempotent_payment(v_scope, p_key, p_request_hash);
-  if v_id is null then
-    perform app.check_payable(v_booking, p_amount, p_currency);
-    v_needs_contact := btrim(coalesce(v_booking.email, '')) = '' or btrim(coalesce(v_booking.name, '')) = '';
-    if v_needs_contact then
-      -- What the payer wrote, else what its customer is called: never the account of whoever opened the page.
-      select coalesce(p_email, c.email), coalesce(p_name, c.name) into v_email, v_name
-      from (values (true)) always left join public.customers c on c.id = v_booking.customer_id;
-      if v_email is null or v_name is null then
-        raise sqlstate 'PT400' using message = 'Please give your name and e-mail address.', hint = 'contact_required';
-      end if;
-    end if;
-    v_id := app.open_payment(v_booking);
-    if v_needs_contact then
-      -- With the payment, for its receipt; not in the booking, which would then belong to whoever has that address.
-      update public.transactions
-      set metadata = metadata || jsonb_build_object('contact', jsonb_build_object('email', v_email, 'name', v_name))
-      where id = v_id;
-    end if;
-    if p_key is not null then
-      insert into public.payment_idempotency_keys as known (scope, key, request_hash, transaction_id)
-      values (v_scope, p_key, p_request_hash, v_id)
-      on conflict (scope, key) do update set transaction_id = excluded.transaction_id
-        where known.request_hash = excluded.request_hash;
-      if not found then  -- the same key for another booking, at the same time
-        perform app.refuse_reused_key();
-      end if;
+  -- One that was begun under the same key and still stands is the live one, so the key alone decides nothing.
+  perform app.recall_idempotency_key(v_scope, p_key, p_request_hash);
+  perform app.check_payable(v_booking, p_amount, p_currency);
+  v_needs_contact := btrim(coalesce(v_booking.email, '')) = '' or btrim(coalesce(v_booking.name, '')) = '';
+  if v_needs_contact then
+    -- What the payer wrote, else what its customer is called: never the account of whoever opened the page.
+    select coalesce(p_email, c.email), coalesce(p_name, c.name) into v_email, v_name
+    from (values (true)) always left join public.customers c on c.id = v_booking.customer_id;
+    if v_email is null or v_name is null then
+      raise sqlstate 'PT400' using message = 'Please give your name and e-mail address.', hint = 'contact_required';
     end if;
   end if;
+  v_id := app.open_payment(v_booking);
+  if v_needs_contact then
+    -- With the payment, for its receipt; not in the booking, which would then belong to whoever has that address.
+    update public.transactions
+    set metadata = metadata || jsonb_build_object('contact', jsonb_build_object('email', v_email, 'name', v_name))
+    where id = v_id;
+  end if;
+  perform app.keep_idempotency_key(v_scope, p_key, p_request_hash, v_id);
   return (
     select jsonb_build_object(
       'transaction_id', t.id, 'booking_id', t.booking_id, 'amount', t.amount, 'currency', t.currency,
-      'status', t.status, 'attempt', t.attempt, 'payment_id', t.gateway_payment_id,
-      'customer_id', c.id, 'customer_email', c.email, 'gateway_customer_id', c.stripe_customer_id,
+      'status', t.status, 'attempt', t.attempt, 'payment_id', t.gateway_payment_id, 'created_at', t.created_at,
+      'customer_id', c.id, 'customer_email', c.email, 'customer_name', c.name, 'gateway_customer_id', c.stripe_customer_id,
       'cancel', (
         select coalesce(jsonb_agg(o.gateway_payment_id), '[]') from public.transactions o
         where o.booking_id = t.booking_id and o.cancel_requested_at is not null and o.canceled_at is null
@@ -237,3 +249,48 @@ returns void language sql volatile set search_path = '' as $$
 $$;
 comment on function public.renew_payment_attempt is
   'Let the next call use a new idempotency key, after a fault of the gateway.';
+
+-- What staff changes of a booking closes the payment page that somebody may still have open.
+-- Definer: staff writes bookings and no transactions.
+create or replace function app.tg_bookings__close_payment()
+returns trigger language plpgsql volatile security definer set search_path = '' as $$
+declare
+  v_currency text := app.booking_currency(new.currency);
+begin
+  perform app.supersede_payments(new.id, case when new.status <> 'Cancelled' then (
+    select id from public.transactions
+    where booking_id = new.id and status in ('pending', 'failed') and currency = v_currency
+      and amount = app.to_minor_units(new.amount, v_currency) and cancel_requested_at is null and canceled_at is null
+      and gateway <> 'manual'
+  ) end);
+  return null;
+end $$;
+comment on function app.tg_bookings__close_payment is
+  'Supersedes the open payment of a booking that was cancelled or costs something else now.';
+
+create or replace trigger tg_bookings__close_payment after update on public.bookings
+  for each row when (
+    new.status = 'Cancelled' and old.status is distinct from new.status
+    or (old.amount, old.currency) is distinct from (new.amount, new.currency)
+  )
+  execute function app.tg_bookings__close_payment();
+
+-- Behind every door alike. Definer: staff deletes bookings and sees no transactions.
+create or replace function app.tg_bookings__keep_paid()
+returns trigger language plpgsql volatile security definer set search_path = '' as $$
+begin
+  if exists (
+    select from public.transactions
+    where booking_id = old.id and (status in ('processing', 'completed', 'refunded') or gateway = 'manual')
+  ) then
+    raise sqlstate 'PT409' using hint = 'booking_has_payments',
+      message = 'A booking with payments cannot be deleted. Nothing was deleted; cancel it instead.';
+  end if;
+  return old;
+end $$;
+comment on function app.tg_bookings__keep_paid is
+  'Refuses to delete a booking with money. What was opened for another and never paid loses its booking, and the worker '
+  'cancels it. PT409.';
+
+create or replace trigger tg_bookings__keep_paid before delete on public.bookings
+  for each row execute function app.tg_bookings__keep_paid();

@@ -3,8 +3,8 @@
 --
 -- An event arrives in the words of service/payments/gateways:
 --   {gateway, id, type, kind, occurred_at, payment_id, amount, currency, payment_method, failure_code, failure_reason,
---    charge_refunded, refund: {id, status, amount, reference, created_at}, dispute: {status, is_closed, amount},
---    metadata: {booking_id, transaction_id}}
+--    charge_refunded, refund: {id, status, amount, reference, created_at},
+--    dispute: {id, status, amount, reason, due_by, withdrawals, reinstatements, created_at}, metadata: {booking_id, transaction_id}}
 --
 -- Why the order does not matter: of each kind of fact only the greatest counts, by a fixed measure.
 --   paid                            seen or not; a refunded charge was paid as well
@@ -12,16 +12,19 @@
 --   canceled                        seen or not; outweighs those two, never paid
 --   each refund                     reserved < pending < succeeded < failed, canceled
 --   refunded total of the charge    the latest told, by (time, amount)
+--   each dispute                    see disputes.sql
 
 -- An event is kept with the commit of its effect, and only then is the gateway told that it arrived. One whose effect
--- failed, or whose payment nobody knows, stays here and is tried again.
+-- failed, or that names a payment of ours that nobody knows, is tried again. One of other payments in the same account at
+-- the gateway is kept for a month, in case that its payment turns out to be ours: a refund does not say whose it is.
 create table if not exists public.stripe_events (
   id text not null,
   gateway text not null default 'stripe',
   type text not null,
   state text not null default 'received'
-    constraint stripe_events_state_check check (state in ('received', 'processed', 'failed', 'unmatched')),
+    constraint stripe_events_state_check check (state in ('received', 'processed', 'failed', 'unmatched', 'foreign')),
   transaction_id uuid,
+  payment_id text,
   payload text,
   occurred_at timestamptz not null,
   attempts integer not null default 0,
@@ -35,15 +38,40 @@ create table if not exists public.stripe_events (
 );
 comment on table public.stripe_events is 'Events of the gateway, each once. processed ones are never applied again.';
 comment on column public.stripe_events.state is
-  'received · processed · failed: its effect raised an error · unmatched: nobody here knows its payment.';
+  'received · processed · failed: its effect raised an error · unmatched: it names a payment of ours that nobody here knows · '
+  'foreign: nothing says that its payment is ours.';
 comment on column public.stripe_events.payload is
   'The text as it was signed. It names the payer, so it goes after 90 days.';
-create index if not exists stripe_events_waiting_idx on public.stripe_events (received_at) where state <> 'processed';
+create index if not exists stripe_events_waiting_idx on public.stripe_events (received_at)
+  where state not in ('processed', 'foreign');
+create index if not exists stripe_events_foreign_idx on public.stripe_events (payment_id) where state = 'foreign';
 create index if not exists stripe_events_transaction_id_idx on public.stripe_events (transaction_id);
 create index if not exists stripe_events_payload_idx on public.stripe_events (received_at) where payload is not null;
 
 call app.close_table('public.stripe_events');
 grant select, insert, update on public.stripe_events to service_role;
+
+create or replace function app.tell_of_payment(p_payment public.transactions, p_booking public.bookings)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_currency text := app.booking_currency(p_booking.currency);
+begin
+  if p_payment.review_reason in ('amount_mismatch', 'double_payment') then
+    perform app.alert_staff('bookings_edit', 'A payment needs review', format(
+      'Payment %s of booking %s: %s. %s were taken; the booking asks for %s.',
+      p_payment.gateway_payment_id, p_booking.id, replace(p_payment.review_reason, '_', ' '),
+      app.money(p_payment.amount, p_payment.currency), app.money(app.to_minor_units(p_booking.amount, v_currency), v_currency)
+    ), 'review:' || p_payment.id, p_payment.id);
+  end if;
+  if app.actor() ->> 'name' = 'reconciliation' and p_payment.completed_at < now() - interval '10 minutes' then
+    perform app.alert_staff('bookings_edit', 'A lost payment was found', format(
+      'The gateway did not tell of payment %s (%s, booking %s) of %s; it was found by asking. Please check that its '
+      'webhooks arrive.', p_payment.gateway_payment_id, app.money(p_payment.amount, p_payment.currency), p_booking.id,
+      to_char(p_payment.completed_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
+    ), 'found:' || p_payment.id, p_payment.id);
+  end if;
+end $$;
+comment on function app.tell_of_payment is 'Mail staff where a new payment needs a person, or came to light late.';
 
 create or replace function app.complete_payment(p_id uuid, p_event jsonb)
 returns void language plpgsql volatile set search_path = '' as $$
@@ -54,43 +82,38 @@ declare
   v_review text;
 begin
   select * into v_payment from public.transactions where id = p_id;
-  if v_payment.status in ('completed', 'refunded') or coalesce((p_event ->> 'amount')::bigint, 0) <= 0 then
+  if v_payment.status in ('completed', 'refunded') then
+    -- Not every news of a payment says how it was paid.
+    update public.transactions set payment_method = p_event ->> 'payment_method'
+    where id = p_id and payment_method is null and p_event ->> 'payment_method' is not null;
+    return;
+  elsif coalesce((p_event ->> 'amount')::bigint, 0) <= 0 then
     return;
   end if;
   select * into v_booking from public.bookings where id = v_payment.booking_id;
   v_currency := app.booking_currency(v_booking.currency);
   v_review := case
+    when v_booking.id is null or v_booking.status = 'Cancelled' then 'booking_cancelled'
     when p_event ->> 'currency' <> v_currency
       or (p_event ->> 'amount')::bigint <> app.to_minor_units(v_booking.amount, v_currency) then 'amount_mismatch'
-    when exists (
-      select from public.transactions
-      where booking_id = v_booking.id and status = 'completed' and amount_refunded < amount
-        and review_reason is distinct from 'amount_mismatch'
-    ) then 'double_payment'
-    when v_booking.status = 'Cancelled' then 'booking_cancelled'
   end;
   update public.transactions
   set status = 'completed', amount = (p_event ->> 'amount')::bigint, currency = p_event ->> 'currency',
     payment_method = coalesce(p_event ->> 'payment_method', payment_method), failure_code = null,
     completed_at = (p_event ->> 'occurred_at')::timestamptz, review_reason = coalesce(v_review, review_reason)
   where id = p_id;
-  if v_review = 'double_payment' then
-    update public.transactions set review_reason = 'double_payment'
-    where booking_id = v_booking.id and id <> p_id and status = 'completed' and review_reason is null;
-  end if;
+  perform app.settle_doubles(v_booking.id, true);
+  select * into v_payment from public.transactions where id = p_id;
   if v_review is distinct from 'amount_mismatch' then
     perform app.supersede_payments(v_booking.id, p_id);
+  end if;
+  -- What goes back at once is told when it has gone back.
+  if v_review is null then
     perform app.queue_booking_mail(v_booking.id, 'payment-receipt', jsonb_build_object(
       'transaction_id', p_id, 'amount', p_event -> 'amount', 'paid_at', p_event ->> 'occurred_at'
     ));
   end if;
-  if v_review is not null then
-    perform app.alert_staff('A payment needs review', format(
-      'Payment %s of booking %s: %s. %s %s (minor units) were taken; the booking asks for %s %s.',
-      v_payment.gateway_payment_id, v_booking.id, replace(v_review, '_', ' '), p_event ->> 'amount', p_event ->> 'currency',
-      app.to_minor_units(v_booking.amount, v_currency), v_currency
-    ), 'review:' || p_id);
-  end if;
+  perform app.tell_of_payment(v_payment, v_booking);
 end $$;
 comment on function app.complete_payment is
   'The gateway took the money: completed, flagged where it does not fit the booking.';
@@ -100,9 +123,9 @@ returns void language plpgsql volatile set search_path = '' as $$
 declare
   v_kind text := p_event ->> 'kind';
   v_at timestamptz := (p_event ->> 'occurred_at')::timestamptz;
-  v_is_wanted boolean;
+  v_payment public.transactions;
 begin
-  update public.transactions paid
+  update public.transactions
   set status = case when v_kind = 'payment.processing' then 'processing' else 'failed' end,
     failure_code = case v_kind
       when 'payment.processing' then null
@@ -110,45 +133,23 @@ begin
       else p_event ->> 'failure_code'
     end,
     status_at = v_at,
-    canceled_at = case when v_kind = 'payment.canceled' then v_at end,
-    -- Only one of a booking is handed out: an older one that the payer tried again is not, beside a newer.
-    cancel_requested_at = case when v_kind = 'payment.processing' and exists (
-      select from public.transactions other
-      where other.booking_id = paid.booking_id and other.id <> p_id and other.status in ('pending', 'processing')
-        and other.cancel_requested_at is null and other.gateway <> 'manual'
-    ) then coalesce(cancel_requested_at, now()) else cancel_requested_at end
+    canceled_at = case when v_kind = 'payment.canceled' then v_at end
   where id = p_id and status not in ('completed', 'refunded') and canceled_at is null
     and (
       v_kind = 'payment.canceled' or status_at is null
       or (v_at, (v_kind = 'payment.failed')::integer) > (status_at, (status = 'failed')::integer)
     )
-  returning cancel_requested_at is null into v_is_wanted;
-  if v_is_wanted and v_kind = 'payment.failed' then
-    perform app.queue_payment_mail('payment-failed', p_id, 'failed:' || p_id, jsonb_build_object(
-      'amount', (select amount from public.transactions where id = p_id), 'reason', p_event ->> 'failure_reason'
+  returning * into v_payment;
+  -- Whoever tries card after card is not written to each time, nor is somebody whose address a stranger gave.
+  if found and v_payment.cancel_requested_at is null and v_kind = 'payment.failed'
+    and app.is_within_rate_limit('failed_mail', v_payment.booking_id::text, '[{"count": 1, "seconds": 3600}]') then
+    perform app.queue_payment_mail('payment-failed', p_id, null, jsonb_build_object(
+      'amount', v_payment.amount, 'reason', p_event ->> 'failure_reason'
     ));
   end if;
 end $$;
 comment on function app.move_payment is
   'Processing, failed or canceled at the gateway, where nothing newer or final is known.';
-
-create or replace function app.note_dispute(p_id uuid, p_event jsonb)
-returns void language plpgsql volatile set search_path = '' as $$
-declare
-  v_dispute jsonb := p_event -> 'dispute';
-begin
-  update public.transactions
-  set dispute_status = v_dispute ->> 'status', review_reason = coalesce(review_reason, 'dispute')
-  where id = p_id and dispute_status is distinct from v_dispute ->> 'status'
-    and ((v_dispute ->> 'is_closed')::boolean or dispute_status is null);
-  if found then
-    perform app.alert_staff('A payment is disputed', format(
-      'The payer disputes payment %s (%s %s, minor units). State at the gateway: %s.',
-      p_event ->> 'payment_id', v_dispute ->> 'amount', p_event ->> 'currency', v_dispute ->> 'status'
-    ), 'dispute:' || p_id || ':' || (v_dispute ->> 'status'));
-  end if;
-end $$;
-comment on function app.note_dispute is 'The payer disputes a payment, or the dispute is over; staff is told.';
 
 -- The row of the event's payment: by the gateway's id, else by the transaction that its metadata names, else made from
 -- the booking that it names. The booking is locked first, then looked again: another event may just have made the row.
@@ -162,18 +163,20 @@ declare
   v_booking_id public.booking_key;
   v_id uuid;
 begin
+  if v_payment_id is null then
+    return null;
+  end if;
   select booking_id into v_booking_id from public.transactions
   where gateway = v_gateway and (gateway_payment_id = v_payment_id or id = v_named and gateway_payment_id is null)
   order by gateway_payment_id nulls last limit 1;
-  v_booking_id := coalesce(v_booking_id, app.to_booking_key(p_event #>> '{metadata,booking_id}'));
-  perform from public.bookings where id = v_booking_id for update;
-  if not found or v_payment_id is null then
-    return null;
+  if not found then
+    v_booking_id := app.to_booking_key(p_event #>> '{metadata,booking_id}');
   end if;
+  perform from public.bookings where id = v_booking_id for update;
   select id into v_id from public.transactions where gateway = v_gateway and gateway_payment_id = v_payment_id for update;
   if v_id is null then
     update public.transactions set gateway_payment_id = v_payment_id
-    where id = v_named and gateway = v_gateway and gateway_payment_id is null and booking_id = v_booking_id
+    where id = v_named and gateway = v_gateway and gateway_payment_id is null and booking_id is not distinct from v_booking_id
     returning id into v_id;
   end if;
   if v_id is null and (p_event ->> 'amount')::bigint > 0 and p_event ->> 'currency' is not null then
@@ -186,10 +189,19 @@ begin
       -- Beside a live payment a stray one is not to be handed out.
       case when exists (
         select from public.transactions
-        where booking_id = b.id and status in ('pending', 'processing') and cancel_requested_at is null and gateway <> 'manual'
+        where booking_id = b.id and status in ('pending', 'processing', 'failed') and cancel_requested_at is null
+          and canceled_at is null and gateway <> 'manual'
       ) then now() end
     from public.bookings b where b.id = v_booking_id
     returning id into v_id;
+  end if;
+  if v_id is not null then
+    -- What was heard of it before anybody knew whose it is, is tried again by reconciliation.
+    update public.stripe_events set state = 'unmatched'
+    where gateway = v_gateway and id in (
+      select id from public.stripe_events
+      where gateway = v_gateway and payment_id = v_payment_id and state = 'foreign' for update skip locked
+    );
   end if;
   return v_id;
 end $$;
@@ -226,7 +238,8 @@ begin
     else
       perform app.move_payment(v_id, p_event);
   end case;
-  perform app.recount_refunds(v_id);
+  perform app.recount_payment(v_id);
+  perform app.refund_unwanted(v_id);
   return v_id;
 end $$;
 comment on function app.apply_gateway_event is 'Let one event have its effect; the transaction it told about, or null.';
@@ -238,9 +251,10 @@ declare
   v_id uuid;
   v_error text;
 begin
-  insert into public.stripe_events (gateway, id, type, payload, occurred_at)
+  insert into public.stripe_events (gateway, id, type, payment_id, payload, occurred_at)
   values (
-    p_event ->> 'gateway', p_event ->> 'id', p_event ->> 'type', p_payload, (p_event ->> 'occurred_at')::timestamptz
+    p_event ->> 'gateway', p_event ->> 'id', p_event ->> 'type', p_event ->> 'payment_id', p_payload,
+    (p_event ->> 'occurred_at')::timestamptz
   )
   on conflict (gateway, id) do nothing;
   -- Copies that arrive at once wait here for the first.
@@ -253,7 +267,11 @@ begin
     v_id := app.apply_gateway_event(
       p_event, case when p_is_replay then 'reconciliation' else p_event ->> 'gateway' end
     );
-    v_state := case when v_id is null then 'unmatched' else 'processed' end;
+    v_state := case
+      when v_id is not null then 'processed'
+      when p_event #>> '{metadata,transaction_id}' is not null then 'unmatched'
+      else 'foreign'
+    end;
   exception when others then
     -- Not raised: the failure must be remembered, and the event tried again.
     v_state := 'failed';
@@ -266,7 +284,8 @@ begin
   return jsonb_build_object('verdict', v_state, 'transaction_id', v_id, 'error', v_error);
 end $$;
 comment on function public.record_gateway_event is
-  'Keep an event and let it have its effect, once: verdict processed, duplicate, unmatched or failed (with the error).';
+  'Keep an event and let it have its effect, once: verdict processed, duplicate, foreign, unmatched or failed (with '
+  'the error).';
 
 create or replace function public.apply_gateway_facts(p_events jsonb, p_transaction_id uuid default null)
 returns integer language plpgsql volatile set search_path = '' as $$

@@ -3,7 +3,8 @@
 create or replace function app.describe_transaction(p_transaction public.transactions)
 returns jsonb language sql stable set search_path = '' as $$
   select to_jsonb(p_transaction) - array[
-    'attempt', 'status_at', 'checked_at', 'charge_refunded', 'charge_refunded_at', 'cancel_requested_at', 'canceled_at'
+    'attempt', 'status_at', 'checked_at', 'charge_refunded', 'charge_refunded_at', 'cancel_requested_at', 'canceled_at',
+    'disputed_at'
   ];
 $$;
 comment on function app.describe_transaction is 'A transaction without what only the functions here need.';
@@ -28,7 +29,8 @@ begin
     'transaction', (
       select jsonb_build_object(
         'id', t.id, 'booking_id', t.booking_id, 'gateway', t.gateway, 'gateway_payment_id', t.gateway_payment_id,
-        'amount', t.amount, 'amount_refunded', t.amount_refunded, 'currency', t.currency, 'status', t.status,
+        'amount', t.amount, 'amount_refunded', t.amount_refunded, 'amount_withdrawn', t.amount_withdrawn,
+        'amount_left', t.amount_left, 'currency', t.currency, 'status', t.status,
         'payment_method', t.payment_method, 'created_at', t.created_at, 'completed_at', t.completed_at
       )
       from public.transactions t where t.booking_id = v_booking.id
@@ -41,13 +43,15 @@ comment on function public.get_booking_payment is
 
 create or replace function public.list_transactions(
   p_page integer, p_limit integer, p_status text default null, p_gateway text default null, p_booking_id text default null,
-  p_from timestamptz default null, p_to timestamptz default null, p_q text default null
+  p_from timestamptz default null, p_to timestamptz default null, p_q text default null,
+  p_needs_review boolean default null
 ) returns jsonb language sql stable set search_path = '' as $$
   with found as (
     select t, b.id, b.name, b.email, b.package
     from public.transactions t
-    join public.bookings b on b.id = t.booking_id
-    where (p_status is null or t.status = p_status)
+    left join public.bookings b on b.id = t.booking_id
+    where (p_needs_review is null or t.needs_review = p_needs_review)
+      and (p_status is null or t.status = p_status)
       and (p_gateway is null or t.gateway = p_gateway)
       and (p_booking_id is null or t.booking_id = app.to_booking_key(p_booking_id))
       and (p_from is null or t.created_at >= p_from)
@@ -60,9 +64,9 @@ create or replace function public.list_transactions(
     'total', (select count(*) from found),
     'transactions', (
       select coalesce(jsonb_agg(
-        app.describe_transaction(page.t) || jsonb_build_object('bookings', jsonb_build_object(
-          'id', page.id, 'name', page.name, 'email', page.email, 'package', page.package
-        )) order by (page.t).created_at desc, (page.t).id desc
+        app.describe_transaction(page.t) || jsonb_build_object('bookings', case when page.id is not null then
+          jsonb_build_object('id', page.id, 'name', page.name, 'email', page.email, 'package', page.package)
+        end) order by (page.t).created_at desc, (page.t).id desc
       ), '[]')
       from (
         select * from found order by (t).created_at desc, (t).id desc
@@ -77,7 +81,9 @@ comment on function public.list_transactions is
 create or replace function public.get_transaction(p_id uuid)
 returns jsonb language sql stable set search_path = '' as $$
   select app.describe_transaction(t) || jsonb_build_object(
-    'bookings', jsonb_build_object('id', b.id, 'name', b.name, 'email', b.email, 'package', b.package),
+    'bookings', case when b.id is not null then
+      jsonb_build_object('id', b.id, 'name', b.name, 'email', b.email, 'package', b.package)
+    end,
     'transaction_audit_logs', (
       select coalesce(jsonb_agg(to_jsonb(a) order by a.id), '[]')
       from public.transaction_audit_logs a where a.transaction_id = t.id
@@ -88,11 +94,35 @@ returns jsonb language sql stable set search_path = '' as $$
         'requested_by', r.requested_by, 'created_at', r.created_at
       ) order by r.created_at, r.id), '[]')
       from public.refunds r where r.transaction_id = t.id
+    ),
+    'disputes', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'id', d.id, 'gateway_dispute_id', d.gateway_dispute_id, 'amount', d.amount,
+        'amount_withdrawn', d.amount_withdrawn, 'amount_reinstated', d.amount_reinstated, 'reason', d.reason,
+        'status', d.status, 'outcome', d.outcome, 'due_by', d.due_by, 'created_at', d.created_at, 'updated_at', d.updated_at
+      ) order by d.created_at, d.id), '[]')
+      from public.disputes d where d.transaction_id = t.id
     )
   )
   from public.transactions t
-  join public.bookings b on b.id = t.booking_id
+  left join public.bookings b on b.id = t.booking_id
   where t.id = p_id;
 $$;
 comment on function public.get_transaction is
-  'One transaction with its booking, audit log in order and refunds; null without it.';
+  'One transaction with its booking, audit log in order, refunds and disputes; null without it.';
+
+create or replace function public.resolve_review(p_transaction_id uuid, p_note text)
+returns jsonb language plpgsql volatile set search_path = '' as $$
+begin
+  perform from public.bookings
+  where id = (select booking_id from public.transactions where id = p_transaction_id) for update;
+  perform app.act_as(null, p_note);
+  update public.transactions set review_reason = null where id = p_transaction_id and review_reason is not null;
+  if not found and exists (select from public.transactions where id = p_transaction_id) then
+    raise sqlstate 'PT409' using message = 'This transaction has no flag.', hint = 'review_not_needed';
+  end if;
+  return public.get_transaction(p_transaction_id);
+end $$;
+comment on function public.resolve_review is
+  'A person has seen to a flagged transaction: the flag goes, the note stays in its audit log. A payment of another amount is '
+  'then taken as what the booking costs. The transaction, or null without it; PT409 review_not_needed.';

@@ -163,13 +163,3 @@ comment on function app.tg_admin_users__record is
 
 create or replace trigger tg_admin_users__record after insert or update or delete on public.admin_users
   for each row execute function app.tg_admin_users__record();
-
-create or replace function app.alert_staff(p_subject text, p_message text, p_dedupe_key text default null)
-returns void language sql volatile set search_path = '' as $$
-  select app.queue_email(
-    'staff-alert', email, jsonb_build_object('subject', p_subject, 'message', p_message), p_dedupe_key || ':' || id
-  )
-  from public.admin_users
-  where role = 'Admin' and status = 'Active';
-$$;
-comment on function app.alert_staff is 'Queue a staff-alert mail to every active Admin, once per dedupe key.';

@@ -185,3 +185,18 @@ grant select, insert, update, delete on public.admin_users to staff;
 call app.grant_sequence('public.admin_users', 'service_role', 'staff');
 create or replace trigger tg_admin_users__refuse_staff before insert or update or delete on public.admin_users
   for each statement when (current_user = 'staff') execute function app.tg_refuse_staff();
+
+create or replace function app.alert_staff(
+  p_permission text, p_subject text, p_message text, p_dedupe_key text, p_transaction_id uuid default null
+) returns void language sql volatile set search_path = '' as $$
+  select app.queue_email(
+    'staff-alert', a.email,
+    jsonb_build_object('subject', p_subject, 'message', p_message, 'transaction_id', p_transaction_id),
+    p_dedupe_key || ':' || a.id
+  )
+  from public.admin_users a
+  join app.role_permissions p on p.role = a.role and p.permission = p_permission
+  where a.status = 'Active';
+$$;
+comment on function app.alert_staff is
+  'Queue a staff-alert mail to everybody active who has the permission, once per dedupe key; with a link to the transaction.';
