@@ -1,5 +1,6 @@
 """Is it alive, is it ready, is mail being sent."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +12,16 @@ import pytest
 from flask import Flask
 
 import devstack.stack
+from devstack.stripe import signed
 from service import database, health
 from service.errors import KeyRefused
+from service.payments import webhooks
 from tests.client import Client
 from tests.conftest import DIRECTORY
 from tests.database.existing import PROJECTS
+from tests.factories import make_booking
+from tests.payments.conftest import WEBHOOK
+from tests.payments.test_webhooks import example
 from tools.project import MIGRATIONS
 from tools.stack import Stack, free_ports
 
@@ -35,9 +41,39 @@ def test_ready_says_what_is_missing(lone: Client):
     assert set(body["notes"]) == {"mail", "payments", "row_level_security"}
 
 
+@pytest.fixture(autouse=True)
+def no_webhook_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "refused", 0)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_flagged(db: psycopg.Connection) -> None:
+    """What other tests left."""
+    db.execute("update transactions set review_reason = null where needs_review")
+    db.execute("update disputes set status = 'won' where outcome is null")
+
+
 def test_ready_when_everything_is_there(api: Client):
     body = api.get("/api/ready")
     assert (body["status"], body["problems"], body["notes"]) == ("ready", {}, {})
+
+
+def test_what_waits_for_a_person_is_a_note(api: Client, db: psycopg.Connection):
+    db.execute(
+        "insert into transactions (booking_id, amount, currency, status, review_reason)"
+        " values (%s, 100, 'usd', 'completed', 'amount_mismatch')",
+        [make_booking(db)],
+    )
+    body = api.get("/api/ready")
+    assert (body["status"], body["notes"]) == ("ready", {"review": "flagged transactions: 1"})
+
+
+def test_a_wrong_webhook_secret_is_a_warning_until_an_event_is_good(api: Client, stack: devstack.stack.Stack):
+    event = json.dumps(example(None)).encode()
+    api.post(WEBHOOK, data=event, headers=signed(event, "whsec_of_another_endpoint"), expect=400)
+    assert "STRIPE_WEBHOOK_SECRET" in api.get("/api/ready")["warnings"]["webhooks"]
+    api.post(WEBHOOK, data=event, headers=signed(event, stack.secrets["stripe_webhook_secret"]))
+    assert "webhooks" not in api.get("/api/ready")["warnings"]
 
 
 def test_backlogs_are_warnings_and_keep_no_traffic_away(api: Client, db: psycopg.Connection):

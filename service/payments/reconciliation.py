@@ -27,7 +27,7 @@ def reconcile() -> dict[str, int]:
     Safe at any time, also twice at once. Raises ``PaymentsNotConfigured``.
     """
     gateway()
-    done: Counter[str] = Counter(_settle())
+    done = _settle(pause_seconds=0)
     work = store.list_work()
     for payment in work["payments"] + work["untold_refunds"]:
         _attempt(done, "payments", _check_payment, payment)
@@ -55,13 +55,13 @@ def reconcile_if_configured() -> dict[str, int] | None:
 
 def settle_if_configured() -> dict[str, int] | None:
     """The worker's job, every few seconds: what nobody waits for and yet is urgent; nothing where there is nothing."""
-    return (dict(_settle()) or None) if config.stripe_secret_key else None
+    return (dict(_settle(pause_seconds=60)) or None) if config.stripe_secret_key else None
 
 
-def _settle() -> Counter[str]:
+def _settle(pause_seconds: int) -> Counter[str]:
     """Cancel what was superseded, send back what nobody wanted, ask how a payment was made."""
     done: Counter[str] = Counter()
-    work = store.claim_work()
+    work = store.claim_work(pause_seconds)
     for payment in work["cancel"]:
         _attempt(done, "canceled", _cancel_payment, payment)
     for task in work["refunds"]:

@@ -107,9 +107,9 @@ def _found(transaction: TransactionDetail | None) -> TransactionDetail:
     return transaction
 
 
-def claim_work() -> ClaimedWork:
-    """What is to be done at the gateway now; nobody else gets the same within a minute."""
-    return rpc("claim_payment_work")
+def claim_work(pause_seconds: int) -> ClaimedWork:
+    """What is to be done at the gateway now, but for what failed in the last ``pause_seconds``."""
+    return rpc("claim_payment_work", p_pause_seconds=pause_seconds)
 
 
 def list_work() -> Work:

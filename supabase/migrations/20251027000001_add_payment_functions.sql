@@ -171,7 +171,7 @@ begin
     or status in ('pending', 'failed') and amount = v_amount and currency = v_currency and cancel_requested_at is null
       and canceled_at is null
   )
-  order by (status = 'processing') desc limit 1;
+  order by (status = 'processing') desc, (cancel_requested_at is not null), created_at limit 1;
   if v_id is null then
     perform app.supersede_payments(p_booking.id);
     insert into public.transactions (booking_id, customer_id, amount, currency)
@@ -837,7 +837,7 @@ create index if not exists stripe_events_transaction_id_idx on public.stripe_eve
 create index if not exists stripe_events_payload_idx on public.stripe_events (received_at) where payload is not null;
 
 call app.close_table('public.stripe_events');
-grant select, insert, update on public.stripe_events to service_role;
+grant select, insert, update, delete on public.stripe_events to service_role;
 
 create or replace function app.tell_of_payment(p_payment public.transactions, p_booking public.bookings)
 returns void language plpgsql volatile set search_path = '' as $$
@@ -1057,7 +1057,8 @@ begin
     );
     v_state := case
       when v_id is not null then 'processed'
-      when p_event #>> '{metadata,transaction_id}' is not null then 'unmatched'
+      when p_event #>> '{metadata,transaction_id}' is not null
+        or app.to_booking_key(p_event #>> '{metadata,booking_id}') is not null then 'unmatched'
       else 'foreign'
     end;
   exception when others then
@@ -1302,10 +1303,11 @@ comment on function public.resolve_review is
 
 -- What reconciliation has to ask the gateway, and how far behind the inbox of events is.
 
--- Of several workers one gets each item. What could not be done is offered again after a minute.
-create or replace function public.claim_payment_work(p_limit integer default 20)
+-- Of several workers one gets each item. What could not be done is offered again after a pause.
+create or replace function public.claim_payment_work(p_pause_seconds integer default 60, p_limit integer default 20)
 returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
+  v_before timestamptz := now() - make_interval(secs => p_pause_seconds);
   v_cancel jsonb;
   v_ask jsonb;
   v_refunds jsonb;
@@ -1325,7 +1327,7 @@ begin
       select id from public.transactions
       where status = 'failed' and cancel_requested_at > now() - interval '30 days' and canceled_at is null
         and gateway_payment_id is not null
-        and (checked_at is null or checked_at < cancel_requested_at or checked_at < now() - interval '1 minute')
+        and (checked_at is null or checked_at < cancel_requested_at or checked_at < v_before)
       order by cancel_requested_at limit p_limit for update skip locked
     )
     returning id, gateway_payment_id
@@ -1351,7 +1353,7 @@ begin
     where id in (
       select id from public.refunds
       where status = 'reserved' and (lease_until is null or lease_until <= now())
-        and (updated_at = created_at or updated_at < now() - interval '1 minute')
+        and (updated_at = created_at or updated_at < v_before)
       order by updated_at limit p_limit for update skip locked
     )
     returning *
@@ -1360,7 +1362,8 @@ begin
   return jsonb_build_object('cancel', v_cancel, 'ask', v_ask, 'refunds', v_refunds);
 end $$;
 comment on function public.claim_payment_work is
-  'What is to be done at the gateway now: payments to cancel, ones to ask how they were paid, refunds that nobody is at.';
+  'What is to be done at the gateway now: payments to cancel, ones to ask how they were paid, refunds that nobody is at. What '
+  'failed is not offered again for p_pause_seconds.';
 
 create or replace function public.list_payment_work(p_limit integer default 200)
 returns jsonb language sql stable set search_path = '' as $$

@@ -10,8 +10,10 @@ from tools.stack import Stack
 DEFINERS = {
     "app.column_rules",
     "app.staff_can",
+    "app.tg_bookings__close_payment",
     "app.tg_bookings__find_customer",
     "app.tg_bookings__hand_over_payments",
+    "app.tg_bookings__keep_paid",
     "app.tg_bookings__note_payment",
     "app.tg_bookings__queue_mail",
     "app.tg_bookings__set_currency",

@@ -25,13 +25,13 @@ def test_one_dedupe_key_is_one_mail(db: psycopg.Connection) -> None:
     assert states(db) == {"queued": 1} and row(db, first)
 
 
-def test_alerts_go_to_active_administrators_once(api: Client, db: psycopg.Connection) -> None:
-    admin, guide, gone = (make_staff(api, db, role) for role in ("Admin", "Guide", "Admin"))
+def test_alerts_go_once_to_everybody_who_may_act_on_them(api: Client, db: psycopg.Connection) -> None:
+    admin, support, guide, gone = (make_staff(api, db, role) for role in ("Admin", "Support", "Guide", "Admin"))
     db.execute("update admin_users set status = 'Inactive' where id = %s", [gone.id])
     for _ in range(2):
-        db.execute("select app.alert_staff('Subject', 'Message', 'dispute:1')")
+        db.execute("select app.alert_staff('bookings_edit', 'Subject', 'Message', 'dispute:1')")
     queued = [each for (each,) in db.execute("select recipient from email_outbox").fetchall()]
-    assert queued.count(admin.email) == 1
+    assert queued.count(admin.email) == queued.count(support.email) == 1
     assert guide.email not in queued and gone.email not in queued
 
 

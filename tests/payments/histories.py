@@ -9,10 +9,22 @@ import psycopg
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.payments.model import Booking, Payment
+from tests.payments.model import ORDER, Booking, Payment
 from tests.sure import fetch_row
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+# What may be told of a dispute: (status, how often its amount was taken, and given back).
+DISPUTE_NEWS = (
+    ("warning_needs_response", 0, 0),
+    ("warning_closed", 0, 0),
+    ("needs_response", 0, 0),
+    ("needs_response", 1, 0),
+    ("under_review", 1, 0),
+    ("lost", 1, 0),
+    ("won", 1, 0),
+    ("won", 1, 1),
+    ("lost", 2, 1),
+)
 KINDS = ("payment.succeeded", "payment.failed", "payment.processing", "payment.canceled")
 BOOK = (
     "insert into bookings (name, email, package, travel_date, source, amount, currency)"
@@ -80,17 +92,17 @@ class Bookings(RuleBasedStateMachine):
         attached = ask(
             self.connection, "select attach_payment(%s, %s)", task["transaction_id"], self.payment_id(expected)
         )
-        assert attached == {"payment_id": self.payment_id(expected), "is_live": True}
+        assert attached == {"payment_id": self.payment_id(expected), "is_live": not expected.is_superseded}
 
     @rule(price=st.sampled_from([100, 30000, 45000]))
     def change_price(self, price: int) -> None:
-        self.booking.price = price
+        self.booking.reprice(price)
         self.connection.execute("update bookings set amount = %s where id::text = %s", [price / 100, self.booking_id])
 
     @rule()
     @precondition(lambda self: len(self.booking.payments) > 1)
     def cancel_booking(self) -> None:
-        self.booking.status = "Cancelled"
+        self.booking.cancel()
         self.connection.execute("update bookings set status = 'Cancelled' where id::text = %s", [self.booking_id])
 
     @precondition(lambda self: self.begun())
@@ -121,7 +133,7 @@ class Bookings(RuleBasedStateMachine):
         left = (payment.paid or 0) - payment.given_back
         if left >= share:
             refund_id = f"re_{payment.number}_{len(payment.refunds)}_{self.booking_id.replace('-', '')}"
-            payment.refunds[refund_id] = (left // share, status)
+            self.booking.give_back(payment, refund_id, left // share, status)
             self.hear_refund(payment, refund_id)
 
     @precondition(lambda self: any(payment.refunds for payment in self.begun()))
@@ -131,9 +143,33 @@ class Bookings(RuleBasedStateMachine):
         payment, refund_id = data.draw(st.sampled_from(known))
         amount, before = payment.refunds[refund_id]
         if before in ("pending", "succeeded"):
-            payment.refunds[refund_id] = (amount, status)
+            self.booking.give_back(payment, refund_id, amount, status)
             self.hear_refund(payment, refund_id)
-        self.booking.settle()
+
+    @precondition(lambda self: any(payment.paid for payment in self.begun()))
+    @rule(
+        data=st.data(),
+        number=st.integers(1, 2),
+        news=st.lists(st.tuples(st.sampled_from(DISPUTE_NEWS), st.integers(1, 3)), min_size=1, max_size=3),
+    )
+    def dispute(self, data: st.DataObject, number: int, news: list[tuple[tuple[str, int, int], int]]) -> None:
+        payment = data.draw(st.sampled_from([payment for payment in self.begun() if payment.paid]))
+        dispute_id = f"dp_{self.payment_id(payment)}_{number}"
+        amount = (payment.paid or 0) // number
+        for (status, taken, given), second in news:
+            self.booking.dispute(payment, dispute_id, amount, (second, ORDER.index(status)), (taken, given))
+            told = {
+                "id": dispute_id,
+                "status": status,
+                "amount": amount,
+                "reason": "fraudulent",
+                "due_by": None,
+                "withdrawals": taken,
+                "reinstatements": given,
+                "created_at": START.isoformat(),
+            }
+            tell(self.connection, event("dispute.changed", self.payment_id(payment), second, dispute=told))
+            self.database_agrees()
 
     def hear_refund(self, payment: Payment, refund_id: str) -> None:
         amount, status = payment.refunds[refund_id]
@@ -150,6 +186,7 @@ class Bookings(RuleBasedStateMachine):
             for payment in manual:
                 if payment.paid is not None and (status == "Pending" or payment.status == "completed"):
                     payment.refunds = {"manual": (payment.amount, "succeeded")} if status == "Refunded" else {}
+                    payment.review = None
                     payment.paid = payment.amount if status == "Refunded" else None
         if self.booking.payment_status != status:
             if status == "Paid":
@@ -169,11 +206,12 @@ class Bookings(RuleBasedStateMachine):
         ).fetchone()
         assert found == (self.booking.payment_status, self.booking.status)
         rows = self.connection.execute(
-            "select status, amount_refunded, review_reason, cancel_requested_at is not null from transactions"
+            "select status, amount_refunded, amount_withdrawn, review_reason, cancel_requested_at is not null"
+            " from transactions"
             " where booking_id::text = %s order by created_at",
             [self.booking_id],
         ).fetchall()
-        assert rows == [(p.status, p.given_back, p.review, p.is_superseded) for p in self.booking.payments]
+        assert rows == [(p.status, p.given_back, p.withdrawn, p.review, p.is_superseded) for p in self.booking.payments]
 
     def refusal(self, query: str, *params: Any) -> str:
         try:
@@ -190,9 +228,10 @@ def gateway_histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], tuple[str,
     """What happened to one payment at the gateway: (its events in order, (status, amount refunded) at the end).
 
     Several things may happen in one second. One cannot: a new try in the second in which the last one failed. Where
-    only the charge's own events are subscribed to, refunds are known by their total, and failed ones not at all.
+    only the charge's own events are subscribed to, refunds are known by their total, and failed ones not at all. The
+    total may or may not still hold what failed.
     """
-    is_each_told = draw(st.booleans())
+    is_each_told, is_total_kept = draw(st.booleans()), draw(st.booleans())
     second, events = draw(st.integers(1, 3)), []
 
     def happen(kind: str, **facts: Any) -> None:
@@ -233,7 +272,8 @@ def gateway_histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], tuple[str,
             refunds[refund["id"]] = refund
             if is_each_told:
                 events.append(event("refund.changed", "pi_truth", second, refund=dict(refund)))
-            events.append(event("charge.refunded", "pi_truth", second, amount=30000, charge_refunded=total()))
+            told = sum(one["amount"] for one in refunds.values()) if is_total_kept else total()
+            events.append(event("charge.refunded", "pi_truth", second, amount=30000, charge_refunded=told))
     return events, ("refunded" if total() == 30000 else "completed", total())
 
 

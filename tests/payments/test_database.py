@@ -52,7 +52,7 @@ def test_nobody_changes_the_audit_log(stack, paid, role, change):
             connection.execute(change)
 
 
-@pytest.mark.parametrize("table", ["transactions", "transaction_audit_logs", "refunds", "stripe_events"])
+@pytest.mark.parametrize("table", ["transactions", "transaction_audit_logs", "refunds", "disputes", "stripe_events"])
 @pytest.mark.parametrize("role", ["anon", "authenticated"])
 def test_no_role_of_the_browser_sees_money(stack, table, role):
     with psycopg.connect(stack.postgres.uri()) as connection:
@@ -76,8 +76,9 @@ def test_a_customer_sees_only_their_own_transactions(stack, customer, paid):
 
 def test_a_booking_with_money_cannot_be_deleted(db, paid):
     booking_id, _ = paid()
-    with pytest.raises(psycopg.IntegrityError), db.transaction():
+    with pytest.raises(psycopg.Error, match="Nothing was deleted") as refused, db.transaction():
         db.execute("delete from bookings where id::text = %s", [booking_id])
+    assert (refused.value.sqlstate, refused.value.diag.message_hint) == ("PT409", "booking_has_payments")
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,7 @@ def test_a_booking_with_money_cannot_be_deleted(db, paid):
     [
         "amount = 0",
         "amount_refunded = amount + 1",
+        "amount_refunded = amount",  # and still completed
         "amount_refunded = -1",
         "currency = 'USD'",
         "status = 'paid'",

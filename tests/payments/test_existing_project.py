@@ -39,7 +39,7 @@ def test_an_unpaid_booking_is_paid_by_its_number(old):
     ask(old, "select attach_payment(%s, 'pi_2')", task["transaction_id"])
     tell(old, event("payment.succeeded", "pi_2", 1, amount=2499900, currency="inr"))
     assert ask(old, "select get_booking_payment('2')")["paymentStatus"] == "Paid"
-    task = ask(old, "select reserve_refund('2', 2499900, 'storm')")
+    task = ask(old, "select reserve_refund('2', 2499900, 'storm', 'hash')")
     refund = {"id": "re_2", "status": "succeeded", "amount": 2499900, "reference": task["refund_id"]}
     told = event("refund.changed", "pi_2", 2, refund={**refund, "created_at": "2026-01-01T00:00:02Z"})
     assert ask(old, "select finish_refund(%s, %s)", task["refund_id"], json.dumps(told))["status"] == "succeeded"

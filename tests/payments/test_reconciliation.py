@@ -46,7 +46,7 @@ def test_without_any_webhook_the_states_are_right_after_one_run(api, staff, stri
         "processing": ("Pending", "Pending"),
         "open": ("Pending", "Pending"),
         "refunded": ("Refunded", "Confirmed"),
-        "disputed": ("Paid", "Confirmed"),
+        "disputed": ("Refunded", "Confirmed"),
         "canceled": ("Failed", "Pending"),
     }
     assert ledger.transactions(bookings["processing"]) == [("processing", 29999, 0)]
@@ -113,7 +113,7 @@ def test_parked_events_are_tried_again_and_staff_is_told_in_time(hook, run, db, 
 
 
 def test_what_is_given_up_is_told_no_more_and_forgotten_in_the_end(hook, run, db, staff):
-    admin, event = staff(), example(hook)
+    admin, event = staff(), example(hook, metadata={"booking_id": unused_booking_id(db)})
     hook.send(event)
     told = "select count(*) from email_outbox where dedupe_key like %s and recipient = %s"
     for days, has_payload in ((31, True), (91, False)):
@@ -165,5 +165,6 @@ def test_without_stripe_there_is_nothing_to_reconcile(app_with):
 
 def test_the_backlog_is_told(hook, db):
     before = ask(db, "select app.payment_backlog()")
-    hook.send(example(hook))
+    hook.send(example(hook))  # of another integration in the same account
+    hook.send(example(hook, metadata={"booking_id": unused_booking_id(db)}))
     assert ask(db, "select app.payment_backlog()") == {**before, "unmatched": before["unmatched"] + 1}

@@ -44,8 +44,8 @@ def test_the_order_of_events_does_not_matter(service_role):
     check()
 
 
-def test_an_old_payment_tried_again_stands_beside_a_live_one(service_role):
-    """The old one was declined, a stranger is processing, and now the old one is tried again."""
+def test_a_stranger_beside_a_live_payment_is_not_handed_out(service_role):
+    """The booking's own was declined, a stranger is processing, and now the first is tried again."""
     with service_role.transaction(force_rollback=True):
         booking_id = ask(service_role, BOOK, 300)
         task = ask(service_role, "select begin_payment(%s)", booking_id)
@@ -55,7 +55,7 @@ def test_an_old_payment_tried_again_stands_beside_a_live_one(service_role):
         tell(service_role, event("payment.processing", "pi_old", 3, amount=30000))
         query = "select gateway_payment_id, status, cancel_requested_at is null from transactions"
         found = service_role.execute(f"{query} where booking_id::text = %s order by 1 desc", [booking_id]).fetchall()
-        assert found == [("pi_x", "processing", True), ("pi_old", "processing", False)]
+        assert found == [("pi_x", "processing", False), ("pi_old", "processing", True)]
 
 
 def test_the_total_and_single_refunds_complete_each_other(service_role):

@@ -19,11 +19,7 @@ MUTANTS = {
     "older news count": ("move_payment", "> (status_at, (status = 'failed')::integer)", ">= (status_at, 0)"),
     "canceled is not the end": ("move_payment", "and canceled_at is null", ""),
     "late failures undo": ("move_payment", "status not in ('completed', 'refunded') and", ""),
-    "two live ones": (
-        "move_payment",
-        "then coalesce(cancel_requested_at, now()) else",
-        "then cancel_requested_at else",
-    ),
+    "two live ones": ("lock_event_transaction", "then now() end", "then null end"),
     "last row decides": (
         "tg_transactions__sync_booking",
         "when v_paid.id is not null then",
@@ -31,24 +27,26 @@ MUTANTS = {
     ),
     "any refund is all": (
         "tg_transactions__sync_booking",
-        "and not bool_or(t.status = 'completed' and t.amount_refunded < t.amount)",
+        "and not bool_or(t.status = 'completed')",
         "",
     ),
     "first attempt decides": ("tg_transactions__sync_booking", "t.created_at desc, t.id desc", "t.created_at, t.id"),
     "any amount pays": ("tg_transactions__sync_booking", "and review_reason is distinct from 'amount_mismatch'", ""),
     "cancelled is confirmed": ("tg_transactions__sync_booking", "and status = 'Pending' then", "then"),
-    "failed refunds stay, same second": (
-        "recount_refunds",
-        "failed_at >= v_payment.charge_refunded_at",
-        "failed_at > v_payment.charge_refunded_at",
-    ),
-    "failed refunds stay": ("recount_refunds", "gateway_created_at <= v_payment.charge_refunded_at", "false"),
-    "later refunds are missed": ("recount_refunds", "gateway_created_at > v_payment.charge_refunded_at", "false"),
+    "superseded ones failed": ("tg_transactions__sync_booking", "filter (where t.cancel_requested_at is null)", ""),
+    "refunds count twice": ("refunded_amount", "gateway_created_at <= p_payment.charge_refunded_at", "false"),
+    "refunds of the same second count twice": ("refunded_amount", "gateway_created_at <=", "gateway_created_at <"),
     "only the total counts": (
-        "recount_refunds",
-        "coalesce(sum(amount) filter (where status in ('pending', 'succeeded')), 0),",
-        "0,",
+        "refunded_amount",
+        "coalesce(sum(amount) filter (where status in ('pending', 'succeeded')), 0) +",
+        "",
     ),
+    "only the list counts": ("refunded_amount", "p_payment.charge_refunded -", "0 -"),
+    "disputes take nothing": ("withdrawn_amount", "amount_withdrawn - amount_reinstated", "amount_withdrawn * 0"),
+    "won disputes give nothing back": ("withdrawn_amount", "amount_withdrawn - amount_reinstated", "amount_withdrawn"),
+    "older news of disputes count": ("note_dispute", "order by told.status_at desc,", "order by told.status_at,"),
+    "won disputes stay flagged": ("note_dispute", "else nullif(review_reason, 'dispute')", "else review_reason"),
+    "disputed is paid again": ("check_payable", "d.outcome is null", "false"),
     "refunds cannot fail": ("refund_rank", "when 'succeeded' then 2 else 3", "when 'succeeded' then 3 else 2"),
     "totals by time alone": (
         "apply_gateway_event",
@@ -57,14 +55,16 @@ MUTANTS = {
     ),
     "failed ones stay open": ("supersede_payments", "status in ('pending', 'failed')", "status in ('pending')"),
     "others stay payable": ("complete_payment", "perform app.supersede_payments(v_booking.id, p_id);", ""),
-    "double payments pass": ("complete_payment", "then 'double_payment'", "then null"),
+    "double payments pass": ("settle_doubles", "cardinality(v_standing) > 1 and p_is_new", "false"),
+    "doubles stay flagged": ("settle_doubles", "cardinality(v_standing) = 1", "false"),
+    "cancelled stays payable": ("tg_bookings__close_payment", "new.status <> 'Cancelled'", "true"),
     "old prices are paid": ("open_payment", "and amount = v_amount", ""),
     "cash leaves cards open": (
         "note_payment_by_hand",
         "perform app.supersede_payments(v_booking.id);",
         "",
     ),
-    "paid is paid again": ("check_payable", "status = 'completed' and amount_refunded < amount", "false"),
+    "paid is paid again": ("check_payable", "p_booking.id and status = 'completed'", "p_booking.id and false"),
 }
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
@@ -117,7 +117,7 @@ def any_order(connection: psycopg.Connection) -> None:
 
 
 CHECKS = [
-    test_rules.test_an_old_payment_tried_again_stands_beside_a_live_one,
+    test_rules.test_a_stranger_beside_a_live_payment_is_not_handed_out,
     test_rules.test_the_total_and_single_refunds_complete_each_other,
     any_order,
     any_history,

@@ -127,7 +127,7 @@ begin
     or status in ('pending', 'failed') and amount = v_amount and currency = v_currency and cancel_requested_at is null
       and canceled_at is null
   )
-  order by (status = 'processing') desc limit 1;
+  order by (status = 'processing') desc, (cancel_requested_at is not null), created_at limit 1;
   if v_id is null then
     perform app.supersede_payments(p_booking.id);
     insert into public.transactions (booking_id, customer_id, amount, currency)

@@ -49,7 +49,7 @@ create index if not exists stripe_events_transaction_id_idx on public.stripe_eve
 create index if not exists stripe_events_payload_idx on public.stripe_events (received_at) where payload is not null;
 
 call app.close_table('public.stripe_events');
-grant select, insert, update on public.stripe_events to service_role;
+grant select, insert, update, delete on public.stripe_events to service_role;
 
 create or replace function app.tell_of_payment(p_payment public.transactions, p_booking public.bookings)
 returns void language plpgsql volatile set search_path = '' as $$
@@ -269,7 +269,8 @@ begin
     );
     v_state := case
       when v_id is not null then 'processed'
-      when p_event #>> '{metadata,transaction_id}' is not null then 'unmatched'
+      when p_event #>> '{metadata,transaction_id}' is not null
+        or app.to_booking_key(p_event #>> '{metadata,booking_id}') is not null then 'unmatched'
       else 'foreign'
     end;
   exception when others then

@@ -1,9 +1,10 @@
 -- What reconciliation has to ask the gateway, and how far behind the inbox of events is.
 
--- Of several workers one gets each item. What could not be done is offered again after a minute.
-create or replace function public.claim_payment_work(p_limit integer default 20)
+-- Of several workers one gets each item. What could not be done is offered again after a pause.
+create or replace function public.claim_payment_work(p_pause_seconds integer default 60, p_limit integer default 20)
 returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
+  v_before timestamptz := now() - make_interval(secs => p_pause_seconds);
   v_cancel jsonb;
   v_ask jsonb;
   v_refunds jsonb;
@@ -23,7 +24,7 @@ begin
       select id from public.transactions
       where status = 'failed' and cancel_requested_at > now() - interval '30 days' and canceled_at is null
         and gateway_payment_id is not null
-        and (checked_at is null or checked_at < cancel_requested_at or checked_at < now() - interval '1 minute')
+        and (checked_at is null or checked_at < cancel_requested_at or checked_at < v_before)
       order by cancel_requested_at limit p_limit for update skip locked
     )
     returning id, gateway_payment_id
@@ -49,7 +50,7 @@ begin
     where id in (
       select id from public.refunds
       where status = 'reserved' and (lease_until is null or lease_until <= now())
-        and (updated_at = created_at or updated_at < now() - interval '1 minute')
+        and (updated_at = created_at or updated_at < v_before)
       order by updated_at limit p_limit for update skip locked
     )
     returning *
@@ -58,7 +59,8 @@ begin
   return jsonb_build_object('cancel', v_cancel, 'ask', v_ask, 'refunds', v_refunds);
 end $$;
 comment on function public.claim_payment_work is
-  'What is to be done at the gateway now: payments to cancel, ones to ask how they were paid, refunds that nobody is at.';
+  'What is to be done at the gateway now: payments to cancel, ones to ask how they were paid, refunds that nobody is at. What '
+  'failed is not offered again for p_pause_seconds.';
 
 create or replace function public.list_payment_work(p_limit integer default 200)
 returns jsonb language sql stable set search_path = '' as $$
