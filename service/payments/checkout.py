@@ -67,9 +67,9 @@ def _start(data: PaymentRequest, customer_id: str | None) -> tuple[PaymentTask, 
         for payment_id in task["cancel"]:
             _cancel(payment_id)
         payment = gateway().retrieve_payment(task["payment_id"]) if task["payment_id"] else _create(task)
-        if payment.state == "payable":
+        if payment.state == "payable" and task["is_wanted"]:
             return task, payment
-        if payment.state == "unconfirmed" and _is_left(task):
+        if payment.state == "payable" or payment.state == "unconfirmed" and _is_left(task):
             payment = gateway().cancel_payment(payment.id)
         store.apply_facts(payment.facts)  # faster than its event
         _refuse_taken(payment)

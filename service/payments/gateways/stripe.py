@@ -276,7 +276,9 @@ def _text(event: Any) -> str:
 
 def _translated(error: stripe.StripeError) -> GatewayError:
     """docs.stripe.com/error-handling: what is sure, what may have happened, and what may be said of it."""
-    code, status = str(error.code or ""), error.http_status or 0
+    status = error.http_status or 0
+    # The SDK sets no code on errors that it has no class for, as on a 409.
+    code = str(error.code or getattr(error.error, "code", None) or "")
     log.warning("stripe refused", extra={"cause": f"{type(error).__name__} {status} {code} {error.user_message}"})
     if isinstance(error, stripe.CardError):
         said = re.sub(r"[^a-z_]", "", str(getattr(error.error, "decline_code", None) or code)) or "card_declined"

@@ -81,20 +81,22 @@ def read_event(payload: str, *, is_live: bool) -> GatewayEvent | None:
 
 
 def payment_facts(intent: StripeObject, refunds: list[StripeObject], asked_at: datetime) -> list[GatewayEvent]:
-    """What Stripe's answer about a payment says, as events that happened by ``asked_at``."""
-    status = intent["status"]
+    """What Stripe's answer about a payment says, as events that happened by ``asked_at``.
+
+    In whole seconds, as events count: what comes later in the same one must not seem older.
+    """
+    status, charge = intent["status"], intent.get("latest_charge")
+    now = int(asked_at.timestamp())
+    charged_at = charge["created"] if isinstance(charge, dict) else None
     facts: list[GatewayEvent] = []
     if status == "succeeded":
-        charge = intent.get("latest_charge")
-        created = charge["created"] if isinstance(charge, dict) else intent["created"]
-        facts = [{**_describe("payment.succeeded", intent), "occurred_at": _time(created)}]
+        facts = [{**_describe("payment.succeeded", intent), "occurred_at": _time(charged_at or intent["created"])}]
     elif status == "canceled":
-        canceled_at = intent.get("canceled_at") or asked_at.timestamp()
-        facts = [{**_describe("payment.canceled", intent), "occurred_at": _time(canceled_at)}]
+        facts = [{**_describe("payment.canceled", intent), "occurred_at": _time(intent.get("canceled_at") or now)}]
     elif status == "processing":
-        facts = [{**_describe("payment.processing", intent), "occurred_at": asked_at.isoformat()}]
+        facts = [{**_describe("payment.processing", intent), "occurred_at": _time(charged_at or now)}]
     elif intent.get("last_payment_error"):
-        facts = [{**_describe("payment.failed", intent), "occurred_at": asked_at.isoformat()}]
+        facts = [{**_describe("payment.failed", intent), "occurred_at": _time(now)}]
     return [_answered(fact) for fact in facts] + [refund_event(refund) for refund in refunds]
 
 

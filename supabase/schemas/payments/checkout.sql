@@ -170,6 +170,7 @@ declare
   v_email text;
   v_name text;
   v_needs_contact boolean;
+  v_currency text := app.booking_currency(v_booking.currency);
   v_id uuid;
 begin
   perform app.check_agency_currency(p_agency_currency);
@@ -201,6 +202,8 @@ begin
     select jsonb_build_object(
       'transaction_id', t.id, 'booking_id', t.booking_id, 'amount', t.amount, 'currency', t.currency,
       'status', t.status, 'attempt', t.attempt, 'payment_id', t.gateway_payment_id, 'created_at', t.created_at,
+      'is_wanted', t.cancel_requested_at is null
+        and (t.amount, t.currency) = (app.to_minor_units(v_booking.amount, v_currency), v_currency),
       'customer_id', c.id, 'customer_email', c.email, 'customer_name', c.name, 'gateway_customer_id', c.stripe_customer_id,
       'cancel', (
         select coalesce(jsonb_agg(o.gateway_payment_id), '[]') from public.transactions o
