@@ -1,6 +1,7 @@
 """With every webhook lost, one run makes our books equal Stripe's; and again changes nothing."""
 
 import json
+import time
 
 import pytest
 from flask import Flask
@@ -168,3 +169,57 @@ def test_the_backlog_is_told(hook, db):
     hook.send(example(hook))  # of another integration in the same account
     hook.send(example(hook, metadata={"booking_id": unused_booking_id(db)}))
     assert ask(db, "select app.payment_backlog()") == {**before, "unmatched": before["unmatched"] + 1}
+
+
+def test_a_lost_payment_that_is_found_is_told(staff, stripe, book, run, db):
+    support = staff("Support")
+    intent = stripe.foreign_payment(29999, "usd", {"booking_id": book()})["id"]
+    stripe.make_event("payment_intent.succeeded", stripe.get(intent), created=int(time.time()) - 3600)
+    assert run()["found"] == 1
+    told = db.execute(
+        "select data ->> 'message' from email_outbox where recipient = %s and data ->> 'subject' = %s",
+        [support.email, "A lost payment was found"],
+    ).fetchall()
+    assert len(told) == 1 and intent in told[0][0] and "299.99 USD" in told[0][0]
+    assert run()["found"] == 0
+
+
+def test_what_was_only_not_told_yet_is_not_lost(api, stripe, book, run):
+    stripe.confirm(api.post(CREATE, {"bookingId": book()})["paymentIntentId"])
+    assert run()["found"] == 0
+
+
+def test_a_run_looks_back_as_far_as_there_was_none(stripe, run, db):
+    run()
+    mark = (
+        "update scheduled_jobs set last_succeeded_at = now() - %s * interval '1 hour' where name = 'reconcile-payments'"
+    )
+    for hours, asked_for in ((0, 1), (50, 51), (24 * 40, 24 * 30)):
+        db.execute(mark, [hours])
+        before = len(stripe.requests("GET", "/v1/events"))
+        run()
+        asked = [int(request["params"]["created"]["gte"]) for request in stripe.requests("GET", "/v1/events")[before:]]
+        assert round((time.time() - max(asked)) / 3600) == asked_for
+
+
+def test_a_run_with_errors_is_no_reason_to_look_back_less(app, api, stripe, run, book, db):
+    run()
+    query = "select last_succeeded_at from scheduled_jobs where name = 'reconcile-payments'"
+    before = db.execute(query).fetchone()
+    api.post(CREATE, {"bookingId": book()})
+    stripe.outage("error", status=400)
+    with app.app_context():
+        assert reconcile()["errors"]
+    assert db.execute(query).fetchone() == before
+    stripe.end_outages()
+    run()
+    assert db.execute(query).fetchone() > before
+
+
+def test_each_open_flag_is_a_line_of_the_log(paid, hook, stripe, run, caplog):
+    booking_id, _ = paid()
+    hook.deliver(stripe.foreign_payment(29999, "usd", {"booking_id": booking_id})["id"])
+    with caplog.at_level("WARNING"):
+        run()
+    lines = [record for record in caplog.records if record.message == "a payment needs review"]
+    assert len([line for line in lines if line.review_reason == "double_payment"]) >= 2

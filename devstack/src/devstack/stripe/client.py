@@ -140,9 +140,9 @@ class Control:
         query: dict[str, Any] = {"type": types} if types else {}
         return self.call("GET", "/_local/events", **query | ({"about": _id(about)} if about else {}))
 
-    def make_event(self, type: str, thing: dict[str, Any]) -> dict[str, Any]:
-        """Record an event of any type about any object, as if Stripe had sent it."""
-        return self.call("POST", "/_local/events", {"type": type, "object": thing})
+    def make_event(self, type: str, thing: dict[str, Any], created: int | None = None) -> dict[str, Any]:
+        """Record an event of any type about any object, as of now or that second, as if Stripe had sent it."""
+        return self.call("POST", "/_local/events", {"type": type, "object": thing, "created": created})
 
     def deliver(self, event_id: str, copies: int = 1, timestamp: int | None = None) -> list[dict[str, Any]]:
         """Send an event now, `copies` of it at once; returns the attempts: {status, body, error, ms}."""

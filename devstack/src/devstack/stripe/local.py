@@ -78,7 +78,9 @@ async def list_events(request: web.Request) -> web.Response:
 @routes.post("/_local/events")
 async def make_event(request: web.Request) -> web.Response:
     body = await body_of(request)
-    return answer(events.emit(body["type"], body["object"]))
+    made = events.emit(body["type"], body["object"])
+    made.created = int(body.get("created") or made.created)
+    return answer(made)
 
 
 @routes.post("/_local/events/{id}/deliver")
