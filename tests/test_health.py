@@ -69,7 +69,7 @@ def test_what_waits_for_a_person_is_a_note(api: Client, db: psycopg.Connection):
 
 
 def test_a_wrong_webhook_secret_is_a_warning_until_an_event_is_good(api: Client, stack: devstack.stack.Stack):
-    event = json.dumps(example(None)).encode()
+    event = json.dumps(example()).encode()
     api.post(WEBHOOK, data=event, headers=signed(event, "whsec_of_another_endpoint"), expect=400)
     assert "STRIPE_WEBHOOK_SECRET" in api.get("/api/ready")["warnings"]["webhooks"]
     api.post(WEBHOOK, data=event, headers=signed(event, stack.secrets["stripe_webhook_secret"]))

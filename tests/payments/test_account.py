@@ -83,7 +83,7 @@ def test_a_key_that_is_no_good_and_none_at_all_are_said(app_with):
 
 def state(db: psycopg.Connection, event_id: str) -> str | None:
     row = db.execute("select state from stripe_events where id = %s", [event_id]).fetchone()
-    return row and row[0]
+    return row[0] if row else None
 
 
 def test_other_payments_in_the_account_cost_no_mail_and_no_second_look(app, stripe, hook, db, staff):

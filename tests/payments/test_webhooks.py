@@ -22,7 +22,7 @@ def open_payment(api: Client, booking_id: str) -> str:
     return api.post(CREATE, {"bookingId": booking_id})["paymentIntentId"]
 
 
-def example(hook: Hook, **changes: Any) -> dict[str, Any]:
+def example(hook: Hook | None = None, **changes: Any) -> dict[str, Any]:
     """A succeeded payment as Stripe tells it, of a booking nobody knows."""
     intent = {
         "object": "payment_intent",
