@@ -61,7 +61,8 @@ def address(stack: Stack, supabase_js: bytes, tmp_path_factory: pytest.TempPathF
         "stripeUrl": stack.url("stripe"),
     }
     (dist / "config.js").write_text(f"const config = {json.dumps(config)};")
-    stack.postgres.execute("delete from site_settings")  # what other tests saved there
+    stack.postgres.execute("delete from site_settings")  # what other tests saved there, and the mails that they left
+    stack.postgres.execute("update email_outbox set state = 'dropped', finished_at = now() where state = 'queued'")
     stack.postgres.execute(SEED.read_text())
     control = Control(stack.url("stripe"))
     control.deliveries(on=True, forget=True)  # other tests deliver events themselves

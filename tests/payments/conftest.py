@@ -11,6 +11,7 @@ from flask import Flask
 
 from devstack.stripe import Control, signed
 from service.config import Config
+from service.payments.reconciliation import settle_if_configured
 from tests.client import Client
 from tests.factories import make_booking
 from tests.sure import fetch_row
@@ -89,6 +90,18 @@ def database_requests(app: Flask) -> Iterator[list[str]]:
         yield sent
     finally:
         session.event_hooks = before
+
+
+@pytest.fixture
+def settle(app: Flask) -> Callable[[], None]:
+    """What the worker does every few seconds, until nothing is left to do: other tests leave work, too."""
+
+    def run() -> None:
+        with app.app_context():
+            while settle_if_configured():
+                pass
+
+    return run
 
 
 class Ledger:

@@ -9,23 +9,11 @@ import psycopg
 import pytest
 
 from devstack.stripe import Control, wait_for
-from service.payments.reconciliation import settle_if_configured
 from tests.factories import make_booking
 from tests.site.callers import cookie
 from tools.stack import Stack
 
 CREATE = "/api/payments/create-payment-intent"
-
-
-@pytest.fixture
-def settle(app) -> Callable[[], None]:
-    """What the worker does every few seconds."""
-
-    def run() -> None:
-        with app.app_context():
-            settle_if_configured()
-
-    return run
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.payments.reconciliation import settle_if_configured
 from tests.factories import make_customer
 
 ALL = "/api/payments/transactions"
@@ -15,10 +14,9 @@ def guide(staff):
     return staff("Guide").api
 
 
-def test_owner_and_staff_see_how_a_booking_stands(app, customer, guide, db, book, paid):
+def test_owner_and_staff_see_how_a_booking_stands(settle, customer, guide, db, book, paid):
     booking_id, intent = paid(customer_id=customer.id)
-    with app.app_context():
-        settle_if_configured()  # an event does not say how it was paid, where the account takes more than cards
+    settle()  # an event does not say how it was paid, where the account takes more than cards
     answer = customer.api.get(f"/api/payments/booking/{booking_id}")
     transaction = answer["transaction"]
     assert answer == {

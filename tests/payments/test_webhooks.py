@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from devstack.stripe import signed
-from service.payments.reconciliation import settle_if_configured
 from tests.client import Client
 from tests.payments.conftest import WEBHOOK, Hook, database_requests
 
@@ -262,15 +261,14 @@ def test_two_payments_of_one_booking_both_count_and_are_reviewed(api, paid, hook
     assert reasons == [("double_payment",)] * 2
 
 
-def test_what_is_paid_for_a_cancelled_booking_goes_back_by_itself(app, api, stripe, hook, db, book, ledger):
+def test_what_is_paid_for_a_cancelled_booking_goes_back_by_itself(settle, api, stripe, hook, db, book, ledger):
     booking_id = book()
     intent = open_payment(api, booking_id)
     db.execute("update bookings set status = 'Cancelled' where id::text = %s", [booking_id])
     stripe.confirm(intent)  # in this very moment
     hook.deliver(intent)
     assert ledger.booking(booking_id) == ("Paid", "Cancelled")
-    with app.app_context():
-        settle_if_configured()
+    settle()
     assert ledger.booking(booking_id) == ("Refunded", "Cancelled")
     assert ledger.transactions(booking_id) == [("refunded", 29999, 29999)]
     assert ledger.audit(booking_id)[-1] == ("completed", "refunded", "automatic")
@@ -278,8 +276,7 @@ def test_what_is_paid_for_a_cancelled_booking_goes_back_by_itself(app, api, stri
     query = "select needs_review, review_reason from transactions where booking_id::text = %s"
     assert db.execute(query, [booking_id]).fetchall() == [(False, "booking_cancelled")]
     hook.deliver(intent)
-    with app.app_context():
-        settle_if_configured()
+    settle()
     assert [one["amount"] for one in stripe.ledger()["refunds"] if one["payment_intent"] == intent] == [29999]
 
 
