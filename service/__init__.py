@@ -7,7 +7,7 @@ from flask.json.provider import DefaultJSONProvider
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service import api, commands, database, errors, guards, health, limits, logs, mail, site
+from service import api, commands, database, errors, guards, health, limits, logs, mail, site, staff_pages
 from service.config import Config
 
 
@@ -67,6 +67,6 @@ def _register_blueprints(app: Flask, documented: api.Api) -> None:
     content = (destinations, packages, gallery, testimonials)
     for package in (customers, payments, auth, users, bookings, *content, settings):
         documented.register_blueprint(package.blueprint)
-    app.register_blueprint(auth.invitation.page_blueprint)
+    app.register_blueprint(staff_pages.blueprint)
     # Half of the site's calls leave out /api.
     app.register_blueprint(customers.blueprint, name="customers_alias", url_prefix="/customers")
