@@ -36,12 +36,18 @@ def parse_staff_id(value: object) -> int | None:
     return int(text) if text and text.isdecimal() and int(text) <= MAX_INTEGER else None
 
 
+def parse_event_id(value: object) -> str | None:
+    """The id of an event of the payment gateway; None where it cannot be one."""
+    return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,255}", value, re.ASCII) else None
+
+
 # The parameters of addresses that are ids, with what they are ids of.
 IN_ADDRESSES: dict[str, tuple[Callable[[object], Any], str]] = {
     "customer_id": (parse_uuid, "Customer"),
     "address_id": (parse_uuid, "Address"),
     "session_id": (parse_uuid, "Session"),
     "transaction_id": (parse_uuid, "Transaction"),
+    "event_id": (parse_event_id, "Event"),
     "user_id": (parse_staff_id, "User"),
     "booking_id": (parse_id, "Booking"),
     "destination_id": (parse_id, "Destination"),

@@ -56,7 +56,8 @@ class Gateway(Protocol):
     def delete_customer(self, gateway_customer_id: str) -> None:
         """Erase the person there, too; fine where it is gone already."""
 
-    def retrieve_event(self, event_id: str) -> str: ...
+    def retrieve_event(self, event_id: str) -> str:
+        """The text of an event. Raises ``NotFound``, also of one that the gateway has forgotten since."""
 
     def list_events(self, since: datetime, *, is_undelivered: bool) -> Iterator[tuple[str, str]]:
         """(id, text) of the events that concern us, newest first."""

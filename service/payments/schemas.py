@@ -181,3 +181,90 @@ class ListTransactionsSchema(PageSchema):
 class TransactionsSchema(Schema):
     transactions = fields.List(fields.Nested(TransactionSchema))
     pagination = fields.Nested(PaginationSchema)
+
+
+# --- The desk of staff: /staff/payments
+
+
+class DeskStaffSchema(Schema):
+    name = fields.String()
+    role = fields.String()
+    permissions = fields.List(fields.String())
+
+
+class TroubledRefundSchema(Schema):
+    id = fields.String()
+    transaction_id = fields.String()
+    amount = fields.Integer()
+    currency = fields.String()
+    status = fields.String(metadata={"description": "failed, or reserved: nobody knows whether it was made"})
+    reason = fields.String(allow_none=True)
+    requested_by = fields.String()
+    last_error = fields.String(allow_none=True)
+    created_at = fields.String()
+    bookings = fields.Nested(PaidBookingSchema, allow_none=True)
+
+
+class IdleEventSchema(Schema):
+    id = fields.String()
+    type = fields.String()
+    state = fields.String(metadata={"description": "received, failed, or unmatched: nobody here knows its payment"})
+    attempts = fields.Integer()
+    last_error = fields.String(allow_none=True)
+    transaction_id = fields.String(allow_none=True)
+    received_at = fields.String()
+    is_given_up = fields.Boolean(metadata={"description": "Reconciliation tries it no more"})
+
+
+class DeadMailSchema(Schema):
+    id = fields.String()
+    template = fields.String()
+    recipient = fields.String()
+    booking_id = fields.Raw(allow_none=True)
+    last_error = fields.String(allow_none=True)
+    finished_at = fields.String()
+
+
+class DeskSchema(Schema):
+    staff = fields.Nested(DeskStaffSchema)
+    totals = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        metadata={"description": "How many of each there are in all"},
+    )
+    transactions = fields.List(fields.Nested(TransactionSchema), metadata={"description": "Flagged ones"})
+    refunds = fields.List(
+        fields.Nested(TroubledRefundSchema),
+        metadata={"description": "Failed within 90 days and not made since, or without an outcome for an hour"},
+    )
+    events = fields.List(
+        fields.Nested(IdleEventSchema), metadata={"description": "Without effect, of the last 90 days"}
+    )
+    emails = fields.List(
+        fields.Nested(DeadMailSchema), metadata={"description": "That cannot be sent, of the last 30 days"}
+    )
+    exponents = fields.Dict(
+        keys=fields.String(), values=fields.Integer(), metadata={"description": "Decimals of currencies, other than 2"}
+    )
+
+
+class ReplayedSchema(Schema):
+    verdict = fields.String(
+        metadata={"description": "processed, duplicate (it had its effect before), unmatched, failed or ignored"}
+    )
+
+
+class ReconciledSchema(Schema):
+    """What one run did, and what waits after it."""
+
+    payments = fields.Integer(metadata={"description": "Asked about"})
+    refunds = fields.Integer(metadata={"description": "Asked about, or made"})
+    events = fields.Integer(metadata={"description": "Applied"})
+    errors = fields.Integer(metadata={"description": "Steps that failed; the next run tries them again"})
+    waiting = fields.Integer(metadata={"description": "Events without effect yet"})
+    unmatched = fields.Integer(metadata={"description": "Events of payments that nobody knows here"})
+
+
+class PeriodSchema(Schema):
+    from_ = Moment(data_key="from", required=True)
+    to = Moment(is_end=True, required=True, metadata={"description": "A day is included, a moment is not"})

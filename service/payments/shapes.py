@@ -243,3 +243,85 @@ class Reconciled(TypedDict):
     backlog: dict[str, int]
     found: int
     flagged: list[Flag]
+
+
+# --- The desk of staff: /staff/payments
+
+
+class TroubledRefund(TypedDict):
+    """A refund that somebody has to look after."""
+
+    id: str
+    transaction_id: str
+    amount: int
+    currency: str
+    status: str  # failed, or reserved: nobody knows whether it was made
+    reason: str | None
+    requested_by: str
+    last_error: str | None
+    created_at: str
+    bookings: PaidBooking | None
+
+
+class IdleEvent(TypedDict):
+    """An event of the gateway that had no effect yet."""
+
+    id: str
+    type: str
+    state: str
+    attempts: int
+    last_error: str | None
+    transaction_id: str | None
+    received_at: str
+    is_given_up: bool
+
+
+class DeadMail(TypedDict):
+    """A mail that cannot be sent."""
+
+    id: str
+    template: str
+    recipient: str
+    booking_id: BookingId | None
+    last_error: str | None
+    finished_at: str
+
+
+class Desk(TypedDict):
+    """What needs a person: of each kind the newest, and how many there are. ``exponents``: decimals other than two."""
+
+    totals: dict[str, int]
+    transactions: list[StaffTransaction]
+    refunds: list[TroubledRefund]
+    events: list[IdleEvent]
+    emails: list[DeadMail]
+    exponents: dict[str, int]
+
+
+class Period(TypedDict):
+    """The query of an export; ``to`` is not included."""
+
+    from_: datetime
+    to: datetime
+
+
+class ExportedTransaction(TypedDict):
+    """A transaction as a row of a table, amounts in currency units as text, times in UTC."""
+
+    id: str
+    created_at: str
+    completed_at: str | None
+    status: str
+    currency: str
+    amount: str
+    amount_refunded: str
+    payment_method: str | None
+    gateway: str
+    gateway_payment_id: str | None
+    failure_code: str | None
+    review_reason: str | None
+    dispute_status: str | None
+    booking_id: BookingId | None
+    name: str | None
+    email: str | None
+    package: str | None

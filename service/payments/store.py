@@ -1,6 +1,8 @@
 """Every PostgREST call about payments. All functions raise ``ServiceError``, also when the database is away."""
 
-from service.database import rpc
+from collections.abc import Iterator
+
+from service.database import rpc, run, table
 from service.errors import NotFound
 from service.pagination import Page
 from service.payments.gateway import Payment
@@ -8,8 +10,11 @@ from service.payments.shapes import (
     Attachment,
     BookingPayment,
     ClaimedWork,
+    Desk,
+    ExportedTransaction,
     GatewayEvent,
     PaymentTask,
+    Period,
     Reconciled,
     Refund,
     RefundTask,
@@ -130,3 +135,22 @@ def forget_customer(gateway_customer_id: str) -> None:
 def finish_reconciliation(began_at: str, *, is_complete: bool) -> Reconciled:
     """Note how far a run has come, tell staff of what waits too long, forget what is outdated."""
     return rpc("finish_reconciliation", p_began_at=began_at, p_is_complete=is_complete)
+def get_desk() -> Desk:
+    """What of the payments needs a person."""
+    return rpc("get_payment_desk")
+
+
+def find_event_payload(event_id: str) -> str | None:
+    """The text of an event that was kept here; None without it."""
+    rows: list[dict[str, str | None]] = run(table("stripe_events").select("payload").eq("id", event_id))
+    return rows[0]["payload"] if rows else None
+
+
+def export_transactions(period: Period) -> Iterator[list[ExportedTransaction]]:
+    """The transactions of a period, oldest first, in pages; the first may be empty. Raises export_too_large."""
+    span = {"p_from": period["from_"].isoformat(), "p_to": period["to"].isoformat()}
+    page: list[ExportedTransaction] = rpc("export_transactions", **span)
+    yield page
+    while page:
+        page = rpc("export_transactions", **span, p_after=page[-1]["id"])
+        yield page

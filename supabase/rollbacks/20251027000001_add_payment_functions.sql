@@ -3,6 +3,7 @@ drop trigger if exists tg_bookings__close_payment on public.bookings;
 drop trigger if exists tg_bookings__keep_paid on public.bookings;
 drop function if exists
   app.tg_bookings__close_payment, app.tg_bookings__keep_paid,
+  public.export_transactions, public.get_payment_desk, app.troubled_refunds, app.describe_booking,
   public.finish_reconciliation, app.payment_backlog, public.list_unknown_events, public.list_payment_work,
   public.get_transaction, public.list_transactions, public.get_booking_payment, app.describe_transaction,
   public.set_agency_currency, app.note_payment_by_hand, public.finish_refund, public.apply_gateway_facts,

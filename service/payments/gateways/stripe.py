@@ -14,6 +14,7 @@ import requests
 import stripe
 
 from service.config import Config
+from service.errors import NotFound
 from service.payments.bulkhead import AT_ONCE, Bulkhead
 from service.payments.flights import Flights
 from service.payments.gateway import EventRefused, GatewayError, Payment, PaymentsNotConfigured, PaymentState
@@ -182,7 +183,12 @@ class StripeGateway:
         return read_event(payload, is_live=self.is_live)
 
     def retrieve_event(self, event_id: str) -> str:
-        return _text(self._call(self.client.v1.events.retrieve, event_id))
+        try:
+            return _text(self._call(self.client.v1.events.retrieve, event_id))
+        except GatewayError as error:
+            if error.code != MISSING:
+                raise
+            raise NotFound.of("Event") from error
 
     def list_events(self, since: datetime, *, is_undelivered: bool) -> Iterator[tuple[str, str]]:
         params: dict[str, Any] = {"types": list(KINDS), "created": {"gte": int(since.timestamp())}, "limit": 100}
