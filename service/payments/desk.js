@@ -7,6 +7,7 @@ const WHY = {
 };
 const VERDICTS = {
   processed: "The event has had its effect now.",
+  foreign: "The event is about a payment that is not ours.",
   duplicate: "The event had had its effect before; nothing changed.",
   unmatched: "Still no booking here belongs to the event's payment.",
   failed: "The event failed again.",
@@ -42,8 +43,13 @@ function table(name, heads, rows) {
   return make("table", { role: "table", "aria-label": name }, parts);
 }
 
+function action(text, work, label = text) {
+  return make("button", { class: "quiet", "aria-label": label, onclick: ({ target }) => work(target) }, text);
+}
+
 const words = (slug) => (slug ?? "").replaceAll("_", " ");
-const link = (id, text) => make("a", { href: `?transaction=${encodeURIComponent(id)}`, "data-inside": true }, text);
+const inside = (href, text) => make("a", { href, "data-inside": true }, text);
+const link = (id, text) => inside(`?transaction=${encodeURIComponent(id)}`, text);
 const tag = (text, isBad = false) => make("span", { class: isBad ? "tag bad" : "tag" }, words(text));
 const state = (payment) => [tag(payment.status), " ", payment.needs_review ? tag(payment.review_reason, true) : ""];
 const small = (...text) => make("div", {}, make("small", {}, ...text));
@@ -83,6 +89,7 @@ function minorUnits(text, currency) {
   return whole && part.length <= places(currency) ? Number(whole + part.padEnd(places(currency), "0")) : NaN;
 }
 
+const awaitsAnswer = (dispute) => /needs_response$/.test(dispute.status);
 const left = (payment) => Math.max(0, payment.amount - payment.amount_refunded - (payment.amount_withdrawn ?? 0));
 
 // --- talking to the service
@@ -152,13 +159,16 @@ async function route() {
     find("#who").hidden = false; // also for who may look at nothing here
     const desk = await ask("GET", "/payments/desk");
     if (mine === turn) showDesk(desk);
-    if (query.has("transaction")) await showTransaction(query.get("transaction"), mine);
-    else await showFound(query, mine);
+    if (!query.has("transaction")) return showFound(query, mine);
+    find("#transaction h1").textContent = "Transaction";
+    find("#detail").replaceChildren();
+    show("transaction");
+    await showTransaction(query.get("transaction"), mine);
   });
 }
 
 function go(query) {
-  history.pushState(null, "", `${location.pathname}${query ? `?${query}` : ""}`);
+  history.pushState(null, "", `${location.pathname}${`${query}` && `?${query}`}`);
   return route();
 }
 
@@ -183,7 +193,8 @@ function waiting(desk, kind, name, heads, row) {
   if (!rows.length) return null;
   const rest = desk.totals[kind] - rows.length;
   const more = rest > 0 ? make("p", { class: "pale" }, `And ${rest} older ones.`) : null;
-  return make("section", { id: kind }, make("h2", {}, `${name} (${desk.totals[kind]})`), table(name, heads, rows.map(row)), more);
+  const title = make("h2", {}, `${name} (${desk.totals[kind]})`);
+  return make("section", { id: kind }, title, table(name, heads, rows.map(row)), more);
 }
 
 const about = (booking) => [booking?.package, booking?.email].filter(Boolean).join(" · ");
@@ -205,12 +216,10 @@ const refundRow = (refund) => [
 ];
 const eventRow = (event) => [
   [event.type, small(make("code", {}, event.id))], small(when(event.received_at)),
-  [
-    tag(event.is_given_up ? "given up" : event.state, true),
-    small(`Tries: ${event.attempts}. ${event.last_error ?? (event.state === "unmatched" ? "No booking here belongs to its payment." : "")}`),
-  ],
-  may("bookings_edit") ? make("button", { class: "quiet", "aria-label": `Replay ${event.id}`, onclick: ({ target }) => replay(event.id, target) }, "Replay") : "",
+  [tag(event.is_given_up ? "given up" : event.state, true), small(`Tries: ${event.attempts}. ${whyIdle(event)}`)],
+  may("bookings_edit") ? action("Replay", (button) => replay(event.id, button), `Replay ${event.id}`) : "",
 ];
+const whyIdle = (event) => event.last_error ?? (event.state === "unmatched" ? "No booking here belongs to its payment." : "");
 const mailRow = (mail) => [mail.recipient, [words(mail.template), small(when(mail.finished_at))], mail.last_error];
 
 async function replay(id, button) {
@@ -233,7 +242,7 @@ async function showFound(query, mine) {
     when(payment.created_at),
   ]);
   const { page, total, totalPages } = pagination;
-  const turnTo = (to, text) => make("button", { class: "quiet", onclick: () => { asked.set("page", to); go(asked); } }, text);
+  const turnTo = (to, text) => action(text, () => go(new URLSearchParams({ ...Object.fromEntries(asked), page: to })));
   const list = rows.length ? table("Transactions", ["Payer", "Amount", "State", "Begun"], rows) : make("p", {}, "None found.");
   find("#found").replaceChildren(list, make(
     "p", {}, `${total} in all${totalPages > 1 ? `, page ${page} of ${totalPages}` : ""} `,
@@ -244,7 +253,7 @@ async function showFound(query, mine) {
 
 function given(payment) {
   const told = [[payment.amount_refunded, "refunded"], [payment.amount_withdrawn, "taken by a dispute"]];
-  return told.filter(([amount]) => amount).map(([amount, how]) => small(make("span", { class: "price" }, `${money(amount, payment.currency)} ${how}`)));
+  return told.filter(([amount]) => amount).map(([amount, how]) => small(price(amount, payment.currency), ` ${how}`));
 }
 
 // --- one transaction
@@ -256,10 +265,10 @@ async function showTransaction(id, mine = turn) {
   const facts = {
     State: [state(payment), payment.failure_code ? ` ${words(payment.failure_code)}` : ""],
     Payer: [booking?.name ?? "", small(booking?.email ?? "")],
-    Booking: booking?.id ? [`${booking.package ?? ""} `, small(make("a", { href: `?q=${booking.id}`, "data-inside": true }, "all payments of this booking"))] : "deleted",
+    Booking: booking ? [booking.package ?? "", small(inside(`?q=${booking.id}`, "all payments of this booking"))] : "deleted",
     Left: [money(left(payment), payment.currency), given(payment)],
     "Paid by": `${words(payment.payment_method) || "–"}, ${payment.gateway}`,
-    Ids: ["gateway_payment_id", "id", "booking_id"].map((name) => payment[name] && make("div", {}, make("code", {}, payment[name]))),
+    Ids: ["gateway_payment_id", "id", "booking_id"].map((name) => make("div", {}, make("code", {}, payment[name] ?? ""))),
   };
   find("#transaction h1").textContent = `${money(payment.amount, payment.currency)}, ${booking?.name ?? "without a booking"}`;
   find("#detail").replaceChildren(
@@ -267,14 +276,16 @@ async function showTransaction(id, mine = turn) {
     ...[reviewForm(payment), refundForm(payment)].filter(Boolean),
     ...section("Disputes", payment.disputes, ["Amount", "State", "To be answered", "Gateway's id"], (dispute) => [
       price(dispute.amount, payment.currency), [tag(dispute.status), small(words(dispute.reason))],
-      /needs_response$/.test(dispute.status) ? deadline(dispute.due_by) : "nothing to do", make("code", {}, dispute.gateway_dispute_id),
+      awaitsAnswer(dispute) ? deadline(dispute.due_by) : "nothing to do", make("code", {}, dispute.gateway_dispute_id),
     ]),
     ...section("Refunds", payment.refunds, ["Amount", "State", "Reason", "Asked"], (refund) => [
       price(refund.amount, payment.currency), tag(refund.status, refund.status === "failed"),
       make("span", { class: "said" }, refund.reason ?? ""), [when(refund.created_at), small(refund.requested_by)],
     ]),
     make("h2", {}, "What happened"),
-    make("ol", { class: "timeline" }, payment.transaction_audit_logs.map((entry, at, all) => moment(entry, all[at - 1], payment.currency))),
+    make("ol", { class: "timeline" }, payment.transaction_audit_logs.map((entry, at, log) => (
+      moment(entry, log[at - 1], payment.currency)
+    ))),
   );
   show("transaction");
 }
@@ -300,8 +311,10 @@ function changes(entry, before, currency) {
   if (grown("amount")) told.push(`now ${money(entry.amount, currency)}`);
   moved("amount_refunded", "refunded", "of a refund came back");
   moved("amount_withdrawn", "taken by a dispute", "given back by a dispute");
-  if (entry.dispute_status !== before.dispute_status) told.push(`dispute: ${words(entry.dispute_status) || "gone"}`);
-  if (entry.review_reason !== before.review_reason) told.push(entry.review_reason ? `flagged: ${words(entry.review_reason)}` : "flag cleared");
+  if (entry.dispute_status !== before.dispute_status) told.push(`dispute: ${words(entry.dispute_status)}`);
+  if (entry.review_reason !== before.review_reason) {
+    told.push(entry.review_reason ? `flagged: ${words(entry.review_reason)}` : "flag cleared");
+  }
   return told.length ? told : ["noted"];
 }
 
@@ -311,10 +324,14 @@ function opened(name, ...content) {
 
 function reviewForm(payment) {
   if (!payment.needs_review) return null;
-  const why = make("p", {}, make("strong", { class: "bad" }, `Flagged: ${WHY[payment.review_reason] ?? words(payment.review_reason)}`));
+  const flag = `Flagged: ${WHY[payment.review_reason] ?? words(payment.review_reason)}`;
+  const why = make("p", {}, make("strong", { class: "bad" }, flag));
   if (!may("bookings_update_payment")) return why;
   const note = make("input", { name: "note", required: true, maxlength: "500", autocomplete: "off" });
-  const form = make("form", {}, make("label", { class: "wide" }, "What was done about it ", note), make("button", {}, "Clear the flag"));
+  const form = make(
+    "form", {}, make("label", { class: "wide" }, "What was done about it ", note), make("button", {}, "Clear the flag"),
+    payment.review_reason === "amount_mismatch" ? make("small", {}, "The booking then counts as paid by what was taken.") : "",
+  );
   onSubmit(form, async () => {
     await ask("PATCH", `/payments/transactions/${payment.id}`, { review: "resolved", note: note.value });
     await showTransaction(payment.id);
@@ -326,9 +343,12 @@ function reviewForm(payment) {
 function refundForm(payment) {
   const { currency } = payment;
   if (payment.status !== "completed" || !left(payment) || !may("bookings_edit")) return null;
-  if (payment.gateway === "manual") return make("p", { class: "pale" }, "Paid by other means: it is given back the same way, and noted at the booking.");
-  const amount = make("input", { name: "amount", required: true, inputmode: "decimal", autocomplete: "off", value: units(left(payment), currency) });
-  const reason = make("input", { name: "reason", required: true, maxlength: "500", autocomplete: "off" });
+  if (payment.gateway === "manual") {
+    return make("p", { class: "pale" }, "Paid by other means: it is given back the same way, and noted at the booking.");
+  }
+  const field = (name, more) => make("input", { name, required: true, autocomplete: "off", ...more });
+  const amount = field("amount", { inputmode: "decimal", value: units(left(payment), currency) });
+  const reason = field("reason", { maxlength: "500" });
   const button = make("button", {}, "");
   const form = make(
     "form", { oninput: changed }, make("label", {}, `Amount in ${currency.toUpperCase()} `, amount),
@@ -345,7 +365,8 @@ function refundForm(payment) {
   }
   changed();
   onSubmit(form, async () => {
-    const asked = { bookingId: payment.booking_id, transactionId: payment.id, amount: minorUnits(amount.value, currency), reason: reason.value };
+    const which = { bookingId: payment.booking_id, transactionId: payment.id };
+    const asked = { ...which, amount: minorUnits(amount.value, currency), reason: reason.value };
     try {
       const refund = await ask("POST", "/payments/refund", asked, { "Idempotency-Key": key });
       await showTransaction(payment.id);
@@ -384,9 +405,9 @@ onSubmit(find("#export"), async (given) => {
 find("#reconcile").addEventListener("click", ({ target }) => attempt(async () => {
   const done = await ask("POST", "/payments/reconcile");
   await route();
-  const asked = `Asked about ${done.payments} payments and ${done.refunds} refunds, applied ${done.events} events.`;
-  const waits = done.waiting + done.unmatched;
-  say(`${asked} ${waits ? `${waits} events still wait.` : "No event waits."} ${done.errors ? `${done.errors} steps failed; the next run tries them again.` : ""}`, done.errors > 0);
+  const asked = `Payments asked about: ${done.payments}, refunds: ${done.refunds}, events applied: ${done.events}.`;
+  const failed = done.errors ? ` Steps that failed, for the next run to try again: ${done.errors}.` : "";
+  say(`${asked} Events that still wait: ${done.waiting + done.unmatched}.${failed}`, done.errors > 0);
 }, target));
 find("#sign-out").addEventListener("click", ({ target }) => attempt(async () => {
   await call("POST", "/auth/logout");
