@@ -9,7 +9,7 @@ const VERDICTS = {
   processed: "The event has had its effect now.",
   foreign: "The event is about a payment that is not ours.",
   duplicate: "The event had had its effect before; nothing changed.",
-  unmatched: "Still no booking here belongs to the event's payment.",
+  unmatched: "Still nobody here knows the event's payment.",
   failed: "The event failed again.",
   ignored: "Events of this kind concern nothing here.",
 };
@@ -90,8 +90,6 @@ function minorUnits(text, currency) {
 }
 
 const awaitsAnswer = (dispute) => /needs_response$/.test(dispute.status);
-const left = (payment) => Math.max(0, payment.amount - payment.amount_refunded - (payment.amount_withdrawn ?? 0));
-
 // --- talking to the service
 
 class Refusal extends Error {
@@ -189,7 +187,7 @@ function showDesk(desk) {
 }
 
 function waiting(desk, kind, name, heads, row) {
-  const rows = desk[kind] ?? [];
+  const rows = desk[kind];
   if (!rows.length) return null;
   const rest = desk.totals[kind] - rows.length;
   const more = rest > 0 ? make("p", { class: "pale" }, `And ${rest} older ones.`) : null;
@@ -219,7 +217,7 @@ const eventRow = (event) => [
   [tag(event.is_given_up ? "given up" : event.state, true), small(`Tries: ${event.attempts}. ${whyIdle(event)}`)],
   may("bookings_edit") ? action("Replay", (button) => replay(event.id, button), `Replay ${event.id}`) : "",
 ];
-const whyIdle = (event) => event.last_error ?? (event.state === "unmatched" ? "No booking here belongs to its payment." : "");
+const whyIdle = (event) => event.last_error ?? (event.state === "unmatched" ? "Nobody here knows its payment." : "");
 const mailRow = (mail) => [mail.recipient, [words(mail.template), small(when(mail.finished_at))], mail.last_error];
 
 async function replay(id, button) {
@@ -262,11 +260,12 @@ async function showTransaction(id, mine = turn) {
   const payment = await ask("GET", `/payments/transactions/${encodeURIComponent(id)}`);
   if (mine !== turn) return;
   const booking = payment.bookings;
+  const isPaid = ["completed", "refunded"].includes(payment.status);
   const facts = {
     State: [state(payment), payment.failure_code ? ` ${words(payment.failure_code)}` : ""],
     Payer: [booking?.name ?? "", small(booking?.email ?? "")],
     Booking: booking ? [booking.package ?? "", small(inside(`?q=${booking.id}`, "all payments of this booking"))] : "deleted",
-    Left: [money(left(payment), payment.currency), given(payment)],
+    ...(isPaid ? { Kept: [money(payment.amount_left, payment.currency), given(payment)] } : {}),
     "Paid by": `${words(payment.payment_method) || "–"}, ${payment.gateway}`,
     Ids: ["gateway_payment_id", "id", "booking_id"].map((name) => make("div", {}, make("code", {}, payment[name] ?? ""))),
   };
@@ -291,7 +290,7 @@ async function showTransaction(id, mine = turn) {
 }
 
 function section(name, rows, heads, row) {
-  return rows?.length ? [make("h2", {}, name), table(name, heads, rows.map(row))] : [];
+  return rows.length ? [make("h2", {}, name), table(name, heads, rows.map(row))] : [];
 }
 
 function moment(entry, before, currency) {
@@ -303,7 +302,7 @@ function moment(entry, before, currency) {
 function changes(entry, before, currency) {
   if (!before) return [`${words(entry.new_status)}: ${money(entry.amount, currency)}`];
   const told = [];
-  const grown = (name) => (entry[name] ?? 0) - (before[name] ?? 0);
+  const grown = (name) => entry[name] - before[name];
   const moved = (name, went, came) => {
     if (grown(name)) told.push(`${money(Math.abs(grown(name)), currency)} ${grown(name) > 0 ? went : came}`);
   };
@@ -342,25 +341,25 @@ function reviewForm(payment) {
 
 function refundForm(payment) {
   const { currency } = payment;
-  if (payment.status !== "completed" || !left(payment) || !may("bookings_edit")) return null;
+  if (payment.status !== "completed" || !payment.amount_left || !may("bookings_edit")) return null;
   if (payment.gateway === "manual") {
     return make("p", { class: "pale" }, "Paid by other means: it is given back the same way, and noted at the booking.");
   }
   const field = (name, more) => make("input", { name, required: true, autocomplete: "off", ...more });
-  const amount = field("amount", { inputmode: "decimal", value: units(left(payment), currency) });
+  const amount = field("amount", { inputmode: "decimal", value: units(payment.amount_left, currency) });
   const reason = field("reason", { maxlength: "500" });
   const button = make("button", {}, "");
   const form = make(
     "form", { oninput: changed }, make("label", {}, `Amount in ${currency.toUpperCase()} `, amount),
     make("label", { class: "wide" }, "Reason, for the log ", reason), button,
-    make("small", {}, `${money(left(payment), currency)} is left; that is all of it. Write less to give a part back.`),
+    make("small", {}, `${money(payment.amount_left, currency)} is left; that is all of it. Write less to give a part back.`),
   );
   let key; // one per refund that is meant: a second click, or a try after no answer, sends nothing twice
   function changed() {
     key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
     const asked = minorUnits(amount.value, currency);
-    const isGood = asked > 0 && asked <= left(payment);
-    amount.setCustomValidity(isGood ? "" : `Please give an amount up to ${units(left(payment), currency)}.`);
+    const isGood = asked > 0 && asked <= payment.amount_left;
+    amount.setCustomValidity(isGood ? "" : `Please give an amount up to ${units(payment.amount_left, currency)}.`);
     button.textContent = isGood ? `Refund ${money(asked, currency)}` : "Refund";
   }
   changed();

@@ -26,6 +26,8 @@ COLUMNS: dict[str, str] = {
     "currency": "Currency",
     "amount": "Amount",
     "amount_refunded": "Refunded",
+    "amount_withdrawn": "Taken by disputes",
+    "amount_left": "Kept",
     "payment_method": "Paid by",
     "gateway": "Gateway",
     "gateway_payment_id": "Gateway's id",

@@ -192,6 +192,19 @@ class DeskStaffSchema(Schema):
     permissions = fields.List(fields.String())
 
 
+class OpenDisputeSchema(Schema):
+    id = fields.String()
+    transaction_id = fields.String()
+    gateway_dispute_id = fields.String()
+    amount = fields.Integer()
+    currency = fields.String()
+    reason = fields.String(allow_none=True)
+    status = fields.String(metadata={"description": "needs_response, or warning_needs_response: an inquiry"})
+    due_by = fields.String(allow_none=True, metadata={"description": "Until when the gateway takes an answer"})
+    created_at = fields.String()
+    bookings = fields.Nested(PaidBookingSchema, allow_none=True)
+
+
 class TroubledRefundSchema(Schema):
     id = fields.String()
     transaction_id = fields.String()
@@ -233,6 +246,9 @@ class DeskSchema(Schema):
         metadata={"description": "How many of each there are in all"},
     )
     transactions = fields.List(fields.Nested(TransactionSchema), metadata={"description": "Flagged ones"})
+    disputes = fields.List(
+        fields.Nested(OpenDisputeSchema), metadata={"description": "To be answered, the most urgent first"}
+    )
     refunds = fields.List(
         fields.Nested(TroubledRefundSchema),
         metadata={"description": "Failed within 90 days and not made since, or without an outcome for an hour"},
@@ -250,7 +266,9 @@ class DeskSchema(Schema):
 
 class ReplayedSchema(Schema):
     verdict = fields.String(
-        metadata={"description": "processed, duplicate (it had its effect before), unmatched, failed or ignored"}
+        metadata={
+            "description": "processed, duplicate (it had its effect before), foreign, unmatched, failed or ignored"
+        }
     )
 
 

@@ -248,6 +248,21 @@ class Reconciled(TypedDict):
 # --- The desk of staff: /staff/payments
 
 
+class OpenDispute(TypedDict):
+    """A dispute that is to be answered."""
+
+    id: str
+    transaction_id: str
+    gateway_dispute_id: str
+    amount: int
+    currency: str
+    reason: str | None
+    status: str
+    due_by: str | None
+    created_at: str
+    bookings: PaidBooking | None
+
+
 class TroubledRefund(TypedDict):
     """A refund that somebody has to look after."""
 
@@ -292,6 +307,7 @@ class Desk(TypedDict):
 
     totals: dict[str, int]
     transactions: list[StaffTransaction]
+    disputes: list[OpenDispute]
     refunds: list[TroubledRefund]
     events: list[IdleEvent]
     emails: list[DeadMail]
@@ -315,6 +331,8 @@ class ExportedTransaction(TypedDict):
     currency: str
     amount: str
     amount_refunded: str
+    amount_withdrawn: str
+    amount_left: str | None  # of what was paid
     payment_method: str | None
     gateway: str
     gateway_payment_id: str | None

@@ -135,6 +135,8 @@ def forget_customer(gateway_customer_id: str) -> None:
 def finish_reconciliation(began_at: str, *, is_complete: bool) -> Reconciled:
     """Note how far a run has come, tell staff of what waits too long, forget what is outdated."""
     return rpc("finish_reconciliation", p_began_at=began_at, p_is_complete=is_complete)
+
+
 def get_desk() -> Desk:
     """What of the payments needs a person."""
     return rpc("get_payment_desk")

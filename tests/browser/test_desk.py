@@ -31,9 +31,6 @@ def address(stack: Stack) -> Iterator[str]:
     """The service under gunicorn, told of payments by Stripe itself; the origin it answers at."""
     with mock.patch.dict(os.environ, {"WEB_CONCURRENCY": "1"}):
         stack.serve()
-    control = Control(stack.url("stripe"))
-    control.deliveries(on=True, forget=True)  # other tests deliver events themselves
-    control.http.close()
     yield stack.url("service")
     stack.kill("worker")
     stack.kill("service")
@@ -42,6 +39,7 @@ def address(stack: Stack) -> Iterator[str]:
 @pytest.fixture
 def stripe(stack: Stack, address: str) -> Iterator[Control]:
     control = Control(stack.url("stripe"))
+    control.deliveries(on=True, forget=True)  # other tests deliver events themselves
     yield control
     control.end_outages()
     control.next_refunds(None)
@@ -206,8 +204,27 @@ def test_a_flag_is_seen_and_cleared_with_a_note(desk: Desk, staff, pay):
     desk.click("Clear the flag")
     desk.sees("The flag is cleared, and your note is in the log.", "#said")
     desk.sees("Told the guest, who pays the rest.", "ol")
-    desk.page.get_by_role("link", name="All payments").click()
+    desk.page.get_by_role("link", name="← All payments").click()
     desk.hides(name, "#transactions")
+
+
+def test_a_dispute_is_shown_with_the_time_that_is_left(desk: Desk, staff, pay, stripe, db: psycopg.Connection):
+    name = unique_email("Dan")
+    transaction_id = pay(name=name)
+    (intent,) = fetch_row(db, "select gateway_payment_id from transactions where id = %s", [transaction_id])
+    dispute = stripe.dispute(intent)
+    stripe.wait_delivered()
+    db.execute(
+        "update disputes set due_by = now() + interval '49 hours' where gateway_dispute_id = %s", [dispute["id"]]
+    )
+    desk.sign_in(staff())
+    row = desk.page.locator("#disputes tr", has_text=name)
+    assert "2 days left" in row.text_content() and "needs response" in row.text_content()
+    row.get_by_role("link", name=name).click()
+    desk.sees("2 days left", "table")
+    desk.sees("$299.99 taken by a dispute", "ol")
+    desk.sees("$0.00", "dd")
+    assert desk.page.locator("summary").all_text_contents() == ["Clear the flag"]
 
 
 def test_an_event_is_replayed_and_everything_reconciled(desk: Desk, staff, api: Client, stripe, db: psycopg.Connection):
@@ -229,7 +246,6 @@ def test_an_event_is_replayed_and_everything_reconciled(desk: Desk, staff, api: 
     assert fetch_row(db, "select payment_status from bookings where id::text = %s", [booking_id]) == ("Paid",)
     desk.click("Reconcile now")
     desk.sees("Payments asked about: ", "#said")
-    stripe.deliveries(on=True, forget=True)
 
 
 def test_the_list_of_a_period_is_downloaded(desk: Desk, staff, pay, tmp_path: Path):

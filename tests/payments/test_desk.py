@@ -2,6 +2,7 @@
 
 import csv
 import io
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -69,6 +70,35 @@ def test_a_flagged_payment_waits_as_the_list_tells_it(admin, api, hook, book, db
     assert answer["totals"]["transactions"] >= len(answer["transactions"])
 
 
+def test_a_dispute_waits_until_it_is_answered_the_most_urgent_first(admin, paid, stripe, hook, db):
+    made = {}
+    for days, inquiry in ((9, False), (2, True), (5, False)):
+        booking_id, intent = paid()
+        dispute = stripe.dispute(intent, inquiry=inquiry)["id"]
+        hook.deliver(intent)
+        due = "update disputes set due_by = now() + %s * interval '1 day' where gateway_dispute_id = %s"
+        db.execute(due, [days, dispute])
+        made[dispute] = (booking_id, intent)
+    answer = admin.api.get(DESK)
+    found = [row for row in answer["disputes"] if row["gateway_dispute_id"] in made]
+    assert [row["gateway_dispute_id"] for row in found] == [list(made)[at] for at in (1, 2, 0)]
+    assert [row["status"] for row in found] == ["warning_needs_response", "needs_response", "needs_response"]
+    assert (found[0]["amount"], found[0]["currency"], found[0]["reason"]) == (29999, "usd", "fraudulent")
+    assert found[0]["bookings"]["id"] == made[found[0]["gateway_dispute_id"]][0]
+    assert answer["totals"]["disputes"] >= 3
+    dispute, (_, intent) = next(iter(made.items()))
+    stripe.close_dispute(dispute, "lost")
+    hook.deliver(intent)
+    assert one(admin.api.get(DESK)["disputes"], gateway_dispute_id=dispute) is None
+    row = one(rows_of(admin.api), **{"Gateway's id": intent})
+    assert (row["Status"], row["Dispute"], row["Taken by disputes"], row["Kept"]) == (
+        "refunded",
+        "lost",
+        "299.99",
+        "0.00",
+    )
+
+
 def test_a_failed_refund_waits_until_one_succeeds(admin, paid, stripe, hook):
     booking_id, intent = paid()
     stripe.next_refunds("pending", 1)
@@ -120,7 +150,7 @@ def test_a_list_is_cut_and_its_total_told(db):
 
 def test_an_event_waits_and_is_replayed(admin, hook, book, db, ledger):
     booking_id = unused_booking_id(db)
-    event = example(hook, metadata={"booking_id": booking_id})
+    event = example(hook, metadata={"booking_id": booking_id, "transaction_id": str(uuid.uuid4())})
     hook.send(event)
     replay = f"/api/payments/events/{event['id']}/replay"
     waiting = one(admin.api.get(DESK)["events"], id=event["id"])
@@ -170,15 +200,18 @@ def test_without_stripe_there_is_nothing_to_ask(app_with, admin):
     lone.get(DESK)
 
 
-def test_the_export_holds_what_was_paid_in_currency_units(admin, paid):
+def test_the_export_holds_what_was_paid_in_currency_units(admin, paid, db):
     booking_id, intent = paid(name="Žofie, „the“ 2nd", package='Fjords "by night"')
     admin.api.post(REFUND, {"bookingId": booking_id, "reason": "Storm", "amount": 99})
+    db.execute("update transactions set payment_method = 'card' where gateway_payment_id = %s", [intent])
     row = one(rows_of(admin.api), Booking=booking_id)
     assert {name: value for name, value in row.items() if name not in ("Transaction", "Begun (UTC)", "Paid (UTC)")} == {
         "Status": "completed",
         "Currency": "USD",
         "Amount": "299.99",
         "Refunded": "0.99",
+        "Taken by disputes": "0.00",
+        "Kept": "299.00",
         "Paid by": "card",
         "Gateway": "stripe",
         "Gateway's id": intent,

@@ -27,7 +27,14 @@ comment on function app.troubled_refunds is 'The refunds that somebody has to lo
 create or replace function public.get_payment_desk(p_limit integer default 100)
 returns jsonb language sql stable set search_path = '' as $$
   with flagged as (
-    select t, b from public.transactions t left join public.bookings b on b.id = t.booking_id where t.needs_review
+    select public.list_transactions(1, p_limit, p_needs_review => true) as page
+  ),
+  disputes as (
+    select d, t, b
+    from public.disputes d
+    join public.transactions t on t.id = d.transaction_id
+    left join public.bookings b on b.id = t.booking_id
+    where d.outcome is null and d.status in ('warning_needs_response', 'needs_response')
   ),
   refunds as (
     select r, t, b
@@ -36,21 +43,25 @@ returns jsonb language sql stable set search_path = '' as $$
     left join public.bookings b on b.id = t.booking_id
   ),
   events as (
-    select e from public.stripe_events e where e.state <> 'processed' and e.received_at > now() - interval '90 days'
+    select e from public.stripe_events e where e.state not in ('processed', 'foreign') and e.received_at > now() - interval '90 days'
   ),
   emails as (
     select m from public.email_outbox m where m.state = 'dead' and m.finished_at > now() - interval '30 days'
   )
   select jsonb_build_object(
     'totals', jsonb_build_object(
-      'transactions', (select count(*) from flagged), 'refunds', (select count(*) from refunds),
-      'events', (select count(*) from events), 'emails', (select count(*) from emails)
+      'transactions', (select page -> 'total' from flagged), 'disputes', (select count(*) from disputes),
+      'refunds', (select count(*) from refunds), 'events', (select count(*) from events),
+      'emails', (select count(*) from emails)
     ),
-    'transactions', (
-      select coalesce(jsonb_agg(
-        app.describe_transaction(t) || jsonb_build_object('bookings', app.describe_booking(b)) order by (t).created_at desc
-      ), '[]')
-      from (select * from flagged order by (t).created_at desc limit p_limit) f
+    'transactions', (select page -> 'transactions' from flagged),
+    'disputes', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'id', (d).id, 'transaction_id', (t).id, 'gateway_dispute_id', (d).gateway_dispute_id, 'amount', (d).amount,
+        'currency', (t).currency, 'reason', (d).reason, 'status', (d).status, 'due_by', (d).due_by,
+        'created_at', (d).created_at, 'bookings', app.describe_booking(b)
+      ) order by (d).due_by, (d).created_at), '[]')
+      from (select * from disputes order by (d).due_by, (d).created_at limit p_limit) f
     ),
     'refunds', (
       select coalesce(jsonb_agg(jsonb_build_object(
@@ -81,8 +92,8 @@ returns jsonb language sql stable set search_path = '' as $$
   );
 $$;
 comment on function public.get_payment_desk is
-  'What of the payments needs a person: flagged transactions, refunds, events without effect, mails that cannot be sent; of '
-  'each the newest p_limit, with totals.';
+  'What of the payments needs a person: flagged transactions, disputes to be answered (the most urgent first), refunds, events '
+  'without effect, mails that cannot be sent; of each p_limit, with totals.';
 
 -- Pages begin after the last row of the page before, so that they fit while others pay.
 create or replace function public.export_transactions(
@@ -104,6 +115,8 @@ begin
       'completed_at', to_char((t).completed_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
       'currency', upper((t).currency), 'amount', app.to_units((t).amount, (t).currency)::text,
       'amount_refunded', app.to_units((t).amount_refunded, (t).currency)::text,
+      'amount_withdrawn', app.to_units((t).amount_withdrawn, (t).currency)::text,
+      'amount_left', case when (t).status in ('completed', 'refunded') then app.to_units((t).amount_left, (t).currency)::text end,
       'payment_method', (t).payment_method, 'gateway', (t).gateway, 'gateway_payment_id', (t).gateway_payment_id,
       'failure_code', (t).failure_code, 'review_reason', (t).review_reason, 'dispute_status', (t).dispute_status,
       'booking_id', (t).booking_id, 'name', (b).name, 'email', (b).email, 'package', (b).package
