@@ -47,7 +47,7 @@ function action(text, work, label = text) {
   return make("button", { class: "quiet", "aria-label": label, onclick: ({ target }) => work(target) }, text);
 }
 
-const words = (slug) => (slug ?? "").replaceAll("_", " ");
+const words = (slug) => (slug ?? "").replace(/^warning_/, "inquiry ").replaceAll("_", " ");
 const inside = (href, text) => make("a", { href, "data-inside": true }, text);
 const link = (id, text) => inside(`?transaction=${encodeURIComponent(id)}`, text);
 const tag = (text, isBad = false) => make("span", { class: isBad ? "tag bad" : "tag" }, words(text));
@@ -176,8 +176,12 @@ function showDesk(desk) {
   for (const place of document.querySelectorAll("[data-may]")) place.hidden = !may(place.dataset.may);
   const missing = Object.keys(RIGHTS).filter((permission) => !may(permission)).map((permission) => RIGHTS[permission]);
   find("#limits").textContent = missing.length ? `The role ${staff.role} may look, but not ${missing.join(", or ")}.` : "";
+  // What is disputed stands above the flags already.
+  const others = desk.transactions.filter(({ id }) => desk.disputes.every((dispute) => dispute.transaction_id !== id));
+  desk.totals.transactions -= desk.transactions.length - others.length;
+  desk.transactions = others;
   const parts = [
-    waiting(desk, "disputes", "Disputes", ["Payment", "Amount", "State", "To be answered"], disputeRow),
+    waiting(desk, "disputes", "Disputes, to be answered in the gateway's dashboard", ["Payment", "Amount", "State", "To be answered"], disputeRow),
     waiting(desk, "transactions", "Flagged payments", ["Payment", "Amount", "Why"], flagRow),
     waiting(desk, "refunds", "Refunds that failed", ["Payment", "Amount", "What happened"], refundRow),
     waiting(desk, "events", "Events without effect", ["Event", "Came", "State", ""], eventRow),
@@ -201,9 +205,12 @@ const disputeRow = (dispute) => [
   payer(dispute.transaction_id, dispute.bookings), price(dispute.amount, dispute.currency),
   [tag(dispute.status, true), small(words(dispute.reason))], deadline(dispute.due_by),
 ];
+const whyFlagged = ({ review_reason: reason, dispute_status: dispute }) => (
+  (WHY[reason] ?? `${words(reason)}.`) + (reason === "dispute" ? ` State of the dispute: ${words(dispute)}.` : "")
+);
 const flagRow = (payment) => [
   payer(payment.id, payment.bookings), price(payment.amount, payment.currency),
-  [tag(payment.review_reason, true), small(WHY[payment.review_reason] ?? "", " ", when(payment.created_at))],
+  [tag(payment.review_reason, true), small(whyFlagged(payment), " ", when(payment.created_at))],
 ];
 const refundRow = (refund) => [
   payer(refund.transaction_id, refund.bookings), price(refund.amount, refund.currency),
@@ -237,7 +244,7 @@ async function showFound(query, mine) {
   if (mine !== turn) return;
   const rows = transactions.map((payment) => [
     payer(payment.id, payment.bookings), [price(payment.amount, payment.currency), given(payment)], state(payment),
-    when(payment.created_at),
+    small(when(payment.created_at)),
   ]);
   const { page, total, totalPages } = pagination;
   const turnTo = (to, text) => action(text, () => go(new URLSearchParams({ ...Object.fromEntries(asked), page: to })));
@@ -247,6 +254,7 @@ async function showFound(query, mine) {
     page > 1 ? turnTo(page - 1, "Newer") : "", " ", page < totalPages ? turnTo(page + 1, "Older") : "",
   ));
   show("desk");
+  if (location.search) find("#search").scrollIntoView(); // what was asked for, below all that waits
 }
 
 function given(payment) {
@@ -323,8 +331,7 @@ function opened(name, ...content) {
 
 function reviewForm(payment) {
   if (!payment.needs_review) return null;
-  const flag = `Flagged: ${WHY[payment.review_reason] ?? words(payment.review_reason)}`;
-  const why = make("p", {}, make("strong", { class: "bad" }, flag));
+  const why = make("p", {}, make("strong", { class: "bad" }, `Flagged: ${whyFlagged(payment)}`));
   if (!may("bookings_update_payment")) return why;
   const note = make("input", { name: "note", required: true, maxlength: "500", autocomplete: "off" });
   const form = make(
