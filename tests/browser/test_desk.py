@@ -39,7 +39,8 @@ def address(stack: Stack) -> Iterator[str]:
 @pytest.fixture
 def stripe(stack: Stack, address: str) -> Iterator[Control]:
     control = Control(stack.url("stripe"))
-    control.deliveries(on=True, forget=True)  # other tests deliver events themselves
+    # Other tests deliver events themselves, or to elsewhere.
+    control.webhook(url=f"{address}/api/payments/process-webhook", enabled=True, forget=True)
     yield control
     control.end_outages()
     control.next_refunds(None)
