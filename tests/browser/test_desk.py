@@ -12,11 +12,12 @@ from unittest import mock
 
 import psycopg
 import pytest
+from flask import Flask
 
 from devstack.stripe import Control
 from tests.browser import CHROMIUM, needs_chromium
 from tests.client import Client
-from tests.factories import STAFF_PASSWORD, Staff, make_booking, unique_email
+from tests.factories import STAFF_PASSWORD, Staff, make_booking, make_staff, unique_email
 from tests.sure import fetch_row
 from tools.stack import Stack
 
@@ -60,6 +61,12 @@ def pay(api: Client, db: psycopg.Connection, stripe: Control) -> Callable[..., s
         return str(begun["transactionId"])
 
     return pay
+
+
+@pytest.fixture(scope="module")
+def admin(app: Flask, db: psycopg.Connection) -> Staff:
+    """One for all: everybody who may be told of payments gets every mail that other tests cause from here on."""
+    return make_staff(Client(app), db)
 
 
 class Desk:
@@ -120,8 +127,8 @@ def lose_answer(route: Any) -> None:
     route.abort()
 
 
-def test_who_is_not_signed_in_is_asked_to_and_gets_where_they_wanted(desk: Desk, staff, pay):
-    transaction_id, admin = pay(name="Ada <b>Byron</b>"), staff()
+def test_who_is_not_signed_in_is_asked_to_and_gets_where_they_wanted(desk: Desk, admin: Staff, pay):
+    transaction_id = pay(name="Ada <b>Byron</b>")
     desk.sign_in(admin, "wrong", f"?transaction={transaction_id}")
     desk.sees("Invalid credentials (request ", "#said.bad")
     desk.page.get_by_label("Password").fill(STAFF_PASSWORD)
@@ -135,8 +142,8 @@ def test_who_is_not_signed_in_is_asked_to_and_gets_where_they_wanted(desk: Desk,
     assert desk.faults == []
 
 
-def test_a_session_that_ends_is_told(desk: Desk, staff, db: psycopg.Connection):
-    desk.sign_in(staff())
+def test_a_session_that_ends_is_told(desk: Desk, admin: Staff, db: psycopg.Connection):
+    desk.sign_in(admin)
     desk.sees("What needs a person")
     db.execute("delete from staff_sessions")
     desk.search("anybody")
@@ -144,10 +151,10 @@ def test_a_session_that_ends_is_told(desk: Desk, staff, db: psycopg.Connection):
     desk.sees("Sign in")
 
 
-def test_found_opened_and_refunded_once(desk: Desk, staff, pay, stripe: Control, db: psycopg.Connection):
+def test_found_opened_and_refunded_once(desk: Desk, admin: Staff, pay, stripe: Control, db: psycopg.Connection):
     name = unique_email("Grace")
     transaction_id = pay(name=name)
-    desk.sign_in(staff())
+    desk.sign_in(admin)
     desk.search(name)
     desk.page.get_by_role("link", name=name).click()
     desk.unfold("Refund")
@@ -181,9 +188,9 @@ def test_found_opened_and_refunded_once(desk: Desk, staff, pay, stripe: Control,
     assert desk.faults == []
 
 
-def test_what_stripe_refuses_is_told_as_it_is(desk: Desk, staff, pay, stripe: Control):
+def test_what_stripe_refuses_is_told_as_it_is(desk: Desk, admin: Staff, pay, stripe: Control):
     transaction_id = pay()
-    desk.sign_in(staff(), query=f"?transaction={transaction_id}")
+    desk.sign_in(admin, query=f"?transaction={transaction_id}")
     desk.unfold("Refund")
     desk.page.get_by_label("Reason, for the log").fill("because")
     stripe.outage("error", status=500, path="/v1/refunds")
@@ -194,10 +201,10 @@ def test_what_stripe_refuses_is_told_as_it_is(desk: Desk, staff, pay, stripe: Co
     desk.sees("$299.99 were refunded.", "#said")
 
 
-def test_a_flag_is_seen_and_cleared_with_a_note(desk: Desk, staff, pay):
+def test_a_flag_is_seen_and_cleared_with_a_note(desk: Desk, admin: Staff, pay):
     name = unique_email("Alan")
     pay(asked=310, name=name)
-    desk.sign_in(staff())
+    desk.sign_in(admin)
     desk.page.locator("#transactions").get_by_role("link", name=name).click()
     desk.sees("What was taken does not fit the booking, which is not Paid by it.")
     desk.unfold("Clear the flag")
@@ -209,7 +216,7 @@ def test_a_flag_is_seen_and_cleared_with_a_note(desk: Desk, staff, pay):
     desk.hides(name, "#transactions")
 
 
-def test_a_dispute_is_shown_with_the_time_that_is_left(desk: Desk, staff, pay, stripe, db: psycopg.Connection):
+def test_a_dispute_is_shown_with_the_time_that_is_left(desk: Desk, admin: Staff, pay, stripe, db: psycopg.Connection):
     name = unique_email("Dan")
     transaction_id = pay(name=name)
     (intent,) = fetch_row(db, "select gateway_payment_id from transactions where id = %s", [transaction_id])
@@ -218,7 +225,7 @@ def test_a_dispute_is_shown_with_the_time_that_is_left(desk: Desk, staff, pay, s
     db.execute(
         "update disputes set due_by = now() + interval '49 hours' where gateway_dispute_id = %s", [dispute["id"]]
     )
-    desk.sign_in(staff())
+    desk.sign_in(admin)
     row = desk.page.locator("#disputes tr", has_text=name)
     assert "2 days left" in row.text_content() and "needs response" in row.text_content()
     row.get_by_role("link", name=name).click()
@@ -228,7 +235,9 @@ def test_a_dispute_is_shown_with_the_time_that_is_left(desk: Desk, staff, pay, s
     assert desk.page.locator("summary").all_text_contents() == ["Clear the flag"]
 
 
-def test_an_event_is_replayed_and_everything_reconciled(desk: Desk, staff, api: Client, stripe, db: psycopg.Connection):
+def test_an_event_is_replayed_and_everything_reconciled(
+    desk: Desk, admin: Staff, api: Client, stripe, db: psycopg.Connection
+):
     booking_id = make_booking(db)
     intent = api.post(CREATE, {"bookingId": booking_id})["paymentIntentId"]
     stripe.deliveries(on=False)
@@ -239,7 +248,7 @@ def test_an_event_is_replayed_and_everything_reconciled(desk: Desk, staff, api: 
         " values (%s, 'payment_intent.succeeded', 'failed', now(), 3, 'P0001 something odd')",
         [event["id"]],
     )
-    desk.sign_in(staff())
+    desk.sign_in(admin)
     desk.sees("P0001 something odd", "#events")
     desk.click(f"Replay {event['id']}")
     desk.sees("The event has had its effect now.", "#said")
@@ -249,9 +258,9 @@ def test_an_event_is_replayed_and_everything_reconciled(desk: Desk, staff, api: 
     desk.sees("Payments asked about: ", "#said")
 
 
-def test_the_list_of_a_period_is_downloaded(desk: Desk, staff, pay, tmp_path: Path):
+def test_the_list_of_a_period_is_downloaded(desk: Desk, admin: Staff, pay, tmp_path: Path):
     transaction_id = pay()
-    desk.sign_in(staff())
+    desk.sign_in(admin)
     desk.page.get_by_label("From").fill((datetime.now(UTC) - timedelta(days=1)).date().isoformat())
     desk.page.get_by_label("To, this day included").fill((datetime.now(UTC) + timedelta(days=1)).date().isoformat())
     with desk.page.expect_download() as downloaded:
@@ -285,10 +294,10 @@ def test_who_may_not_even_look_is_told_so(desk: Desk, staff, db: psycopg.Connect
         db.execute("insert into app.role_permissions (role, permission) values ('Guide', 'bookings_view')")
 
 
-def test_it_fits_a_phone(desk: Desk, staff, pay):
+def test_it_fits_a_phone(desk: Desk, admin: Staff, pay):
     transaction_id = pay(asked=310, email="somebody-with-a-very-long-name@a-rather-long-domain.example.com")
     desk.page.set_viewport_size(PHONE)
-    desk.sign_in(staff())
+    desk.sign_in(admin)
     desk.sees("amount mismatch", "#found")
     assert not desk.is_wider_than_its_window()
     desk.open(f"?transaction={transaction_id}")
@@ -296,10 +305,10 @@ def test_it_fits_a_phone(desk: Desk, staff, pay):
     assert not desk.is_wider_than_its_window()
 
 
-def test_it_is_used_by_the_keyboard_alone(desk: Desk, staff, pay):
+def test_it_is_used_by_the_keyboard_alone(desk: Desk, admin: Staff, pay):
     name = unique_email("Mary")
     pay(name=name)
-    desk.sign_in(staff())
+    desk.sign_in(admin)
     desk.sees("What needs a person")
     desk.page.get_by_label("Name, e-mail, package or id").focus()
     desk.page.keyboard.type(name)

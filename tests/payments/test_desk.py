@@ -9,7 +9,7 @@ import pytest
 
 from service.payments import desk
 from tests.client import Client
-from tests.factories import unused_booking_id
+from tests.factories import make_staff, unused_booking_id
 from tests.payments.test_webhooks import example
 
 DESK = "/api/payments/desk"
@@ -18,9 +18,10 @@ TODAY = datetime.now(UTC).date()
 SPAN = {"from": (TODAY - timedelta(days=1)).isoformat(), "to": (TODAY + timedelta(days=1)).isoformat()}
 
 
-@pytest.fixture
-def admin(staff):
-    return staff()
+@pytest.fixture(scope="module")
+def admin(app, db):
+    """One for all: everybody who may be told of payments gets every mail that other tests cause from here on."""
+    return make_staff(Client(app), db)
 
 
 def rows_of(api, **span):
