@@ -378,7 +378,7 @@ function refundForm(payment) {
       await showTransaction(payment.id);
       say(refundSaid(refund, money(refund.amount, currency)), !refund.success);
     } catch (error) {
-      if (error.status >= 400 && error.status < 500) changed(); // refused for good: the next try is another
+      if ([400, 404].includes(error.status)) changed(); // nothing was begun: the next try is another
       throw error;
     }
   });
