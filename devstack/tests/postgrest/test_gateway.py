@@ -72,6 +72,8 @@ def test_headers_of_reads_and_errors(annex: Server) -> None:
     read = annex.client.get(f"{annex.url}/books?select=id&id=eq.1")
     assert read.headers["content-type"] == "application/json; charset=utf-8"
     assert read.headers["content-location"] == "/books?id=eq.1&select=id"
+    spaced = annex.client.get(f"{annex.url}/books?select=id;title=eq.a+b%2Bc&")
+    assert spaced.headers["content-location"] == "/books?select=id&title=eq.a%20b%2Bc"
     key = {"apikey": "sb_secret_abc", "Prefer": "return=headers-only"}
     made = annex.client.post(f"{annex.url}/settings_kv", json={"owner": "o p", "key": "k&"}, headers=key)
     annex.is_changed = True

@@ -143,3 +143,11 @@ def test_nul_ends_a_value_and_is_refused_in_a_body(annex: Server) -> None:
     assert read(annex, "/books?title=eq.a%00b").json() == []
     refused = annex.ask("POST", "/settings_kv", "service_role", {"owner": "a\0b", "key": "k"})
     assert (refused["status"], refused["json"]["code"]) == (400, "22P05")
+
+
+@pytest.mark.parametrize("query", ["title=eq.%ff", "select=%ff", "%ff=eq.1", "order=%ff", "unknown%ff"])
+def test_what_is_not_utf8_breaks_postgrest_itself(annex: Server, query: str) -> None:
+    """Before it has a connection, so that the next request finds none in the midst of a transaction."""
+    answer = read(annex, f"/books?{query}")
+    assert (answer.status_code, answer.text) == (500, "Something went wrong")
+    assert annex.ask("POST", "/rpc/nothing", "service_role", {})["status"] == 204

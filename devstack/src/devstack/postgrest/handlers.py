@@ -25,6 +25,7 @@ from devstack.postgrest.statement import (
 )
 from devstack.postgrest.write import (
     INSERTED,
+    check_write,
     delete_sql,
     insert_sql,
     location_sql,
@@ -98,6 +99,7 @@ def _plan_table(
         return _plan_get(request, table, query, range_, preferences, catalog, settings)
     root = Node(table.name, [], [], table=table, source=f"{SOURCE} AS {ident(table.name)}", label=table.name)
     tree = plan_read(query, catalog, root, filters=False, ranges=False)
+    check_write(table, query, payload, is_put=request.method == "PUT")
     _check_preferences(preferences)
     media_type = _media_type(request, catalog)
     task = planner(table, query, preferences, tree, payload, media_type)

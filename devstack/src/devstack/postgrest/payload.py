@@ -5,9 +5,9 @@ import io
 import json
 from dataclasses import dataclass
 from typing import Any, NoReturn
-from urllib.parse import parse_qsl
 
 from devstack.postgrest.errors import ApiError
+from devstack.postgrest.query_string import split_pairs
 
 RAW_TYPES = {"text/plain": "text", "text/xml": "xml", "application/octet-stream": "bytea"}
 JSON_TYPES = ("application/json", "application/vnd.pgrst.array+json", "application/vnd.pgrst.array")
@@ -88,9 +88,6 @@ def _csv_payload(body: bytes) -> Payload:
 
 
 def _form_payload(body: bytes, is_call: bool) -> Payload:
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body))
-    except ValueError:
-        raise ApiError(400, "PGRST102", "not a form") from None
+    pairs = [(key, value or "") for key, value in split_pairs(body)]
     keys = sorted({key for key, _ in pairs})
     return Payload(json.dumps(dict(pairs)).encode(), keys, FORM, pairs if is_call else None)

@@ -2,9 +2,9 @@
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import unquote_to_bytes, urlencode
+from urllib.parse import quote, unquote_to_bytes, urlencode
 
-from devstack.postgrest.errors import ApiError
+from devstack.postgrest.errors import Panic
 from devstack.postgrest.grammar import (
     Path,
     is_filter,
@@ -43,8 +43,8 @@ def parse_query(raw: bytes, is_call_by_get: bool = False) -> Query:
 
     Raises ApiError PGRST100 at the first part that does not fit the grammar.
     """
-    pairs = _split(raw)
-    query = Query(canonical=urlencode(sorted((k, v or "") for k, v in pairs)))
+    pairs = split_pairs(raw)
+    query = Query(canonical=urlencode(sorted((k, v or "") for k, v in pairs), quote_via=quote, safe=""))
     limits: dict[Path, Range] = {}
     offsets: dict[Path, Range] = {}
     for key, value in ((key, value) for key, value in pairs if value is not None):
@@ -79,14 +79,16 @@ def _take(query: Query, key: str, value: str, last: str, is_call_by_get: bool) -
             query.filters.append(parse_filter(key, value))
 
 
-def _split(raw: bytes) -> list[tuple[str, str | None]]:
+def split_pairs(raw: bytes) -> list[tuple[str, str | None]]:
+    """Take a query string or a form apart; a semicolon parts as `&` does. What is not UTF-8 breaks PostgREST here."""
+    parts = raw.replace(b";", b"&").removesuffix(b"&").split(b"&") if raw else []
     pairs = []
     try:
-        for part in raw.split(b"&") if raw else ():
+        for part in parts:
             key, equals, value = part.replace(b"+", b" ").partition(b"=")
             pairs.append((unquote_to_bytes(key).decode(), unquote_to_bytes(value).decode() if equals else None))
     except UnicodeDecodeError:
-        raise ApiError(400, "PGRST100", "The query string is not valid UTF-8") from None
+        raise Panic("not UTF-8") from None
     return pairs
 
 

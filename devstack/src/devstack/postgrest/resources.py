@@ -93,7 +93,8 @@ def plan_read(
         if path or filters:
             _find(root, path).conditions.insert(0, logic)
     _relate(root, catalog)
-    _check(root)
+    _check_orders(root)
+    _check_aggregates(root)
     if ranges and max_rows is not None:
         _restrict(root, max_rows)
     return root
@@ -156,14 +157,19 @@ def _refuse_represented(table: Table | None) -> None:
         raise not_supported("Columns with data representations (casts of domains) are not supported")
 
 
-def _check(node: Node) -> None:
-    if any(item.aggregate for item in node.select):
-        raise ApiError(400, "PGRST123", "Use of aggregate functions is not allowed")
+def _check_orders(node: Node) -> None:
     for term in node.order:
         if term.relation is not None:
             ordering_child(node, term.relation)
     for child in node.children:
-        _check(child)
+        _check_orders(child)
+
+
+def _check_aggregates(node: Node) -> None:
+    if any(item.aggregate for item in node.select):
+        raise ApiError(400, "PGRST123", "Use of aggregate functions is not allowed")
+    for child in node.children:
+        _check_aggregates(child)
 
 
 def negative_limit() -> ApiError:

@@ -54,6 +54,18 @@ def plan_write(table: Table, query: Query, preferences: Preferences, tree: Node)
     return Write(table, query, preferences, needed_columns(tree, table.key) if wanted else [])
 
 
+def check_write(table: Table, query: Query, payload: Payload, *, is_put: bool) -> None:
+    """Raise PGRST105 for a PUT that does not name one row by its key, PGRST204 for a column that is not there."""
+    if is_put:
+        plain = all(
+            f.operator == "eq" and not f.negated and f.modifier is None and not path for path, f in query.filters
+        )
+        if query.logic or not plain or not table.key or query.filter_keys != set(table.key):
+            message = "Filters must include all and only primary key columns with 'eq' operators"
+            raise ApiError(405, "PGRST105", message)
+    _columns(table, payload)
+
+
 def insert_sql(write: Write, payload: Payload, parameters: Parameters) -> str:
     """Return the INSERT of the rows of a body, with the upsert that was asked for."""
     columns = _columns(write.table, payload)
@@ -71,13 +83,7 @@ def insert_sql(write: Write, payload: Payload, parameters: Parameters) -> str:
 
 
 def put_sql(write: Write, payload: Payload, parameters: Parameters) -> str:
-    """Return the upsert of the one row whose key the URL names; raise PGRST105 when it names anything else."""
-    plain = all(
-        f.operator == "eq" and not f.negated and f.modifier is None and not path for path, f in write.query.filters
-    )
-    if write.query.logic or not plain or not write.table.key or write.query.filter_keys != set(write.table.key):
-        message = "Filters must include all and only primary key columns with 'eq' operators"
-        raise ApiError(405, "PGRST105", message)
+    """Return the upsert of the one row whose key the URL names."""
     columns = _columns(write.table, payload)
     sql = _insert_into(write, payload, columns, parameters, defaults=False)
     conditions = [_counted(+1), *write.where(parameters, "pgrst_body")]
