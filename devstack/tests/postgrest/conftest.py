@@ -101,6 +101,8 @@ class Server:
 
     def ask_case(self, case: Case) -> Case:
         answer = ask(self.client, self.url, SECRET, case)
+        if answer.get("text") == "Something went wrong":  # a real one is left within its transaction: a read ends it
+            self.client.get(f"{self.url}/branches?limit=1")
         if case["method"] not in ("GET", "HEAD") and answer["status"] < 300:  # what was refused was rolled back
             self.is_changed = self.is_changed or not case["path"].startswith("/rpc/") or "lend" in case["path"]
         return answer
