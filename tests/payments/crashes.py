@@ -25,7 +25,7 @@ from tests.sure import fetch_row
 from tools.stack import Stack, free_ports
 
 PARTS = ("service", "worker", "api", "postgres")
-PATIENCE = 12  # seconds that a person goes on trying
+PATIENCE = 40  # seconds that a person goes on trying: a real PostgREST may need half of one to find a killed database
 
 
 class Battlefield:
