@@ -104,6 +104,10 @@ create index if not exists transactions_created_at_id_idx on public.transactions
 create index if not exists transactions_status_created_at_idx on public.transactions (status, created_at desc);
 create index if not exists transactions_open_idx on public.transactions (checked_at nulls first, created_at)
   where status in ('pending', 'processing', 'failed') and canceled_at is null and gateway <> 'manual';
+create index if not exists transactions_unknown_method_idx on public.transactions (completed_at)
+  where status in ('completed', 'refunded') and payment_method is null and gateway <> 'manual';
+create index if not exists transactions_charge_refunded_idx on public.transactions (charge_refunded_at)
+  where charge_refunded > 0;
 create index if not exists transactions_review_idx on public.transactions (created_at desc) where needs_review;
 
 create or replace trigger tg_transactions__set_updated_at before update on public.transactions

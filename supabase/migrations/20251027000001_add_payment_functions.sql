@@ -1329,7 +1329,7 @@ begin
     where id in (
       select id from public.transactions
       where status = 'failed' and cancel_requested_at > now() - interval '30 days' and canceled_at is null
-        and gateway_payment_id is not null
+        and gateway <> 'manual' and gateway_payment_id is not null
         and (checked_at is null or checked_at < cancel_requested_at or checked_at < v_before)
       order by cancel_requested_at limit p_limit for update skip locked
     )
