@@ -4,8 +4,6 @@ PostgREST requests of one call: the look-up of the session, begin_payment, attac
 the rare cases more: a customer's first payment makes the gateway's customer, an outdated payment is canceled first.
 """
 
-from datetime import UTC, datetime, timedelta
-
 from service.api import Answer
 from service.config import config
 from service.errors import Conflict
@@ -18,8 +16,6 @@ from service.payments.idempotency import read_idempotency_key
 from service.payments.schemas import CreatePaymentIntentSchema, PaymentIntentSchema
 from service.payments.shapes import PaymentRequest, PaymentTask
 from service.people import customer_or_guest
-
-PAYER_PATIENCE = timedelta(minutes=10)  # after which a payment that waits for the payer is taken back for a new one
 
 
 @blueprint.post("/create-payment-intent")
@@ -69,7 +65,7 @@ def _start(data: PaymentRequest, customer_id: str | None) -> tuple[PaymentTask, 
         payment = gateway().retrieve_payment(task["payment_id"]) if task["payment_id"] else _create(task)
         if payment.state == "payable" and task["is_wanted"]:
             return task, payment
-        if payment.state == "payable" or payment.state == "unconfirmed" and _is_left(task):
+        if payment.state == "payable" or payment.state == "unconfirmed" and store.is_left(task["transaction_id"]):
             payment = gateway().cancel_payment(payment.id)
         store.apply_facts(payment.facts)  # faster than its event
         _refuse_taken(payment)
@@ -84,6 +80,10 @@ def _cancel(payment_id: str) -> None:
 
 
 def _create(task: PaymentTask) -> Payment:
+    if task["customer_id"] and not task["gateway_customer_id"]:
+        # Noted at once: whoever deletes the account takes the customer at the gateway along.
+        known = task["gateway_customer_id"] = gateway().create_customer(task)
+        store.keep_gateway_customer(task["customer_id"], known)
     try:
         payment = gateway().create_payment(task)
     except GatewayError as error:
@@ -94,11 +94,6 @@ def _create(task: PaymentTask) -> Payment:
     if attached["payment_id"] != payment.id or not attached["is_live"]:
         raise Conflict("The booking has just changed. Please try again.", code="payment_changed")
     return payment
-
-
-def _is_left(task: PaymentTask) -> bool:
-    """Whoever was to answer the bank's question would have done so."""
-    return datetime.now(UTC) - datetime.fromisoformat(task["created_at"]) > PAYER_PATIENCE
 
 
 def _refuse_taken(payment: Payment) -> None:

@@ -53,6 +53,9 @@ class Gateway(Protocol):
     def read_event(self, payload: str) -> GatewayEvent | None:
         """A verified event in our words; None for one that concerns nothing here. Raises ``EventRefused``."""
 
+    def create_customer(self, task: PaymentTask) -> str:
+        """The gateway's id of the customer of the task's booking, who has none there yet."""
+
     def delete_customer(self, gateway_customer_id: str) -> None:
         """Erase the person there, too; fine where it is gone already."""
 
@@ -69,7 +72,8 @@ class Gateway(Protocol):
 class GatewayError(ServiceError):
     """The gateway did not do what was asked.
 
-    ``is_final``: it surely did nothing. ``is_replayed``: it answers the same under the same idempotency key.
+    ``is_final``: it looked at what was asked and refused it, so that it surely did nothing. ``is_replayed``: it answers
+    the same under the same idempotency key.
     """
 
     status, code = 502, "payment_gateway_error"

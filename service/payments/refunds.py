@@ -41,13 +41,20 @@ def create_refund(data: RefundRequest) -> Answer:
     }
 
 
-def settle_refund(task: RefundTask) -> Refund:
-    """Have a reserved refund made at the gateway and note the outcome. Raises ``GatewayError``."""
+def settle_refund(task: RefundTask, *, is_attended: bool = True) -> Refund:
+    """Have a reserved refund made at the gateway and note the outcome. Raises ``GatewayError``.
+
+    ``is_attended``: a person waits for the answer.
+    """
     try:
         event = gateway().refund_payment(task)
     except GatewayError as error:
         store.release_refund(
-            task["refund_id"], f"{error.code}: {error.message}", is_final=error.is_final, is_replayed=error.is_replayed
+            task["refund_id"],
+            f"{error.code}: {error.message}",
+            is_final=error.is_final,
+            is_replayed=error.is_replayed,
+            is_attended=is_attended,
         )
         raise
     return store.finish_refund(task["refund_id"], event)

@@ -54,7 +54,6 @@ class PaymentTask(TypedDict):
     status: str
     attempt: int
     payment_id: str | None
-    created_at: str
     is_wanted: bool  # else it is only looked at: it was superseded, or the price is another by now
     customer_id: str | None
     customer_email: str | None

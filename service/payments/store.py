@@ -52,6 +52,16 @@ def attach_payment(transaction_id: str, payment: Payment) -> Attachment:
     )
 
 
+def keep_gateway_customer(customer_id: str, gateway_customer_id: str) -> None:
+    """Note the gateway's id of a customer."""
+    rpc("keep_gateway_customer", p_customer_id=customer_id, p_gateway_customer_id=gateway_customer_id)
+
+
+def is_left(transaction_id: str) -> bool:
+    """Whether a payment has been waiting for its payer, as for an answer to the bank, since ten minutes ago."""
+    return rpc("is_payment_left", p_transaction_id=transaction_id)
+
+
 def renew_attempt(transaction_id: str, attempt: int) -> None:
     """Let the next try use a new idempotency key."""
     rpc("renew_payment_attempt", p_transaction_id=transaction_id, p_attempt=attempt)
@@ -80,9 +90,16 @@ def finish_refund(refund_id: str, event: GatewayEvent) -> Refund:
     return rpc("finish_refund", p_refund_id=refund_id, p_event=event)
 
 
-def release_refund(refund_id: str, error: str, *, is_final: bool, is_replayed: bool) -> None:
-    """The gateway did not make it: for good, or perhaps after all."""
-    rpc("release_refund", p_refund_id=refund_id, p_error=error, p_is_final=is_final, p_renew=is_replayed)
+def release_refund(refund_id: str, error: str, *, is_final: bool, is_replayed: bool, is_attended: bool) -> None:
+    """The gateway did not make it: for good, or perhaps after all. Staff is told where nobody waits for the answer."""
+    rpc(
+        "release_refund",
+        p_refund_id=refund_id,
+        p_error=error,
+        p_is_final=is_final,
+        p_renew=is_replayed,
+        p_is_attended=is_attended,
+    )
 
 
 def get_booking_payment(booking_id: str, customer_id: str | None = None) -> BookingPayment:

@@ -17,7 +17,8 @@
 --      Cancelling or repricing the booking, noting it Paid by hand and deleting it supersede what no longer fits, and the
 --      worker cancels that at the gateway within seconds.
 --   4. What is paid all the same in that moment: where the booking is cancelled or gone, it is sent back by itself; where
---      it is not, it is kept and flagged (amount_mismatch, double_payment), and a person decides.
+--      it is not, it is kept and flagged (amount_mismatch, double_payment), and a person decides. A person also decides of
+--      payments that we did not begin and that name a booking of ours.
 --   5. A booking is Paid while a completed payment of the right amount stands, Refunded when all that was paid went
 --      back, else Failed when the latest attempt failed, else Pending. A trigger keeps this for any writer.
 --   6. Locks are taken in one order: event, booking, transaction, refund or dispute.
@@ -54,6 +55,7 @@ create table if not exists public.transactions (
   canceled_at timestamptz,
   completed_at timestamptz,
   checked_at timestamptz,
+  unconfirmed_at timestamptz,
   charge_refunded bigint not null default 0,
   charge_refunded_at timestamptz,
   metadata jsonb not null default '{}'
@@ -90,6 +92,8 @@ comment on column public.transactions.status_at is
 comment on column public.transactions.cancel_requested_at is
   'Superseded: to be canceled at the gateway, never handed out.';
 comment on column public.transactions.checked_at is 'When reconciliation last asked the gateway.';
+comment on column public.transactions.unconfirmed_at is
+  'Since when it is known to wait for its payer, as for an answer to the bank.';
 comment on column public.transactions.charge_refunded is
   'The refunded total that the gateway last told, at charge_refunded_at.';
 comment on column public.transactions.created_at is

@@ -34,7 +34,8 @@ begin
     set currency = p_currency, amount = app.to_minor_units(b.amount, p_currency),
       amount_refunded = case t.status when 'refunded' then app.to_minor_units(b.amount, p_currency) else 0 end
     from public.bookings b
-    where b.id = t.booking_id and t.gateway = 'manual' and coalesce(b.currency, '') = '' and t.currency <> p_currency;
+    where b.id = t.booking_id and t.gateway = 'manual' and coalesce(b.currency, '') = '' and t.currency <> p_currency
+      and app.to_minor_units(b.amount, p_currency) > 0;
   end if;
   perform public.update_customer_stats(id) from public.customers where deleted_at is null;
 end $$;
@@ -245,7 +246,7 @@ begin
   return (
     select jsonb_build_object(
       'transaction_id', t.id, 'booking_id', t.booking_id, 'amount', t.amount, 'currency', t.currency,
-      'status', t.status, 'attempt', t.attempt, 'payment_id', t.gateway_payment_id, 'created_at', t.created_at,
+      'status', t.status, 'attempt', t.attempt, 'payment_id', t.gateway_payment_id,
       'is_wanted', t.cancel_requested_at is null
         and (t.amount, t.currency) = (app.to_minor_units(v_booking.amount, v_currency), v_currency),
       'customer_id', c.id, 'customer_email', c.email, 'customer_name', c.name, 'gateway_customer_id', c.stripe_customer_id,
@@ -276,9 +277,7 @@ begin
   where id = p_transaction_id
   returning * into v_transaction;
   if p_gateway_customer_id is not null then
-    update public.customers set stripe_customer_id = p_gateway_customer_id
-    where id = v_transaction.customer_id and stripe_customer_id is distinct from p_gateway_customer_id
-      and deleted_at is null;
+    perform public.keep_gateway_customer(v_transaction.customer_id, p_gateway_customer_id);
   end if;
   return jsonb_build_object(
     'payment_id', v_transaction.gateway_payment_id, 'is_live', v_transaction.cancel_requested_at is null
@@ -286,6 +285,25 @@ begin
 end $$;
 comment on function public.attach_payment is
   'Note the gateway''s id of a payment, and of its customer. The id that stands, and whether the payment may be handed out.';
+
+create or replace function public.keep_gateway_customer(p_customer_id uuid, p_gateway_customer_id text)
+returns void language sql volatile set search_path = '' as $$
+  update public.customers set stripe_customer_id = p_gateway_customer_id
+  where id = p_customer_id and stripe_customer_id is distinct from p_gateway_customer_id;
+$$;
+comment on function public.keep_gateway_customer is 'Note the gateway''s id of a customer, also of one deleted meanwhile.';
+
+-- The payer who closed the window at the bank's question would be kept out for as long as the gateway waits.
+create or replace function public.is_payment_left(p_transaction_id uuid)
+returns boolean language plpgsql volatile set search_path = '' as $$
+begin
+  update public.transactions set unconfirmed_at = now() where id = p_transaction_id and unconfirmed_at is null;
+  return (
+    select unconfirmed_at < now() - interval '10 minutes' from public.transactions where id = p_transaction_id
+  );
+end $$;
+comment on function public.is_payment_left is
+  'Whether a payment, which waits for its payer, was seen to do so ten minutes ago.';
 
 -- A gateway answers the same fault under the same idempotency key for a day. No harm in a second payment there: the
 -- first one's secret was never answered, so nobody can pay it.
@@ -412,8 +430,9 @@ begin
     when p_dispute.outcome is not null then 'Nothing is left to do.'
     else 'Please answer it in the gateway''s dashboard'
       || coalesce(to_char(p_dispute.due_by at time zone 'UTC', '" until "YYYY-MM-DD HH24:MI" UTC"'), '') || '.'
-  end), concat_ws(':', 'dispute', p_dispute.id, p_dispute.status, p_dispute.amount_withdrawn, p_dispute.amount_reinstated),
-  v_payment.id);
+  end), concat_ws(
+    ':', 'dispute', p_dispute.id, p_dispute.status, p_dispute.status_at, p_dispute.amount_withdrawn, p_dispute.amount_reinstated
+  ), v_payment.id);
 end $$;
 comment on function app.tell_of_dispute is 'Mail staff what is new about a dispute and what to do.';
 
@@ -600,10 +619,14 @@ begin
   else
     update public.refunds
     set gateway_refund_id = v_told ->> 'id', amount = (v_told ->> 'amount')::bigint,
+      -- What we noted before the gateway knew it, as that it failed, yields to the gateway's word.
       status = case
-        when app.refund_rank(v_told ->> 'status') > app.refund_rank(status) then v_told ->> 'status' else status
+        when gateway_refund_id is null or app.refund_rank(v_told ->> 'status') > app.refund_rank(status)
+          then v_told ->> 'status'
+        else status
       end,
-      gateway_created_at = (v_told ->> 'created_at')::timestamptz, failed_at = least(failed_at, v_failed_at),
+      gateway_created_at = (v_told ->> 'created_at')::timestamptz,
+      failed_at = case when gateway_refund_id is null then v_failed_at else least(failed_at, v_failed_at) end,
       lease_until = null
     where id = v_before.id returning * into v_after;
   end if;
@@ -691,18 +714,20 @@ returns jsonb language sql stable set search_path = '' as $$
 $$;
 comment on function app.refund_task is 'What the service needs to ask the gateway for a reserved refund.';
 
--- The first refund of the same request: by the client's key for a day, without one for ten minutes.
+-- The first refund of the same request: by the client's key for a day, without one for ten minutes from its last news, as
+-- the gateway may have been away before.
 create or replace function app.find_repeated_refund(p_scope text, p_key text, p_request_hash text, p_is_again boolean)
 returns public.refunds language plpgsql volatile set search_path = '' as $$
 declare
+  v_known public.payment_idempotency_keys;
   v_refund public.refunds;
 begin
   if p_key is not null then
-    select * into v_refund from public.refunds
-    where id = (app.recall_idempotency_key(p_scope, p_key, p_request_hash)).refund_id;
+    v_known := app.recall_idempotency_key(p_scope, p_key, p_request_hash);
+    select * into v_refund from public.refunds where id = v_known.refund_id;
   elsif not p_is_again then
     select * into v_refund from public.refunds
-    where request_hash = p_request_hash and created_at > now() - interval '10 minutes'
+    where request_hash = p_request_hash and updated_at > now() - interval '10 minutes'
       and status not in ('failed', 'canceled')
     order by created_at desc limit 1;
   end if;
@@ -734,7 +759,7 @@ begin
     raise sqlstate 'PT404' using message = 'No completed payment found for this booking', hint = 'payment_not_found';
   end if;
   select * into v_refund from public.refunds where transaction_id = v_payment.id and status = 'reserved' for update;
-  if v_refund.lease_until > now() or v_refund.amount <> coalesce(p_amount, v_payment.amount_left) then
+  if v_refund.lease_until > now() or v_refund.id is not null and v_refund.request_hash is distinct from p_request_hash then
     raise sqlstate 'PT409' using message = 'A refund of this payment is under way. Please look again in a few minutes.',
       hint = 'refund_in_progress', detail = '{"retry_after": 60}';
   end if;
@@ -766,13 +791,15 @@ returns void language sql volatile set search_path = '' as $$
   insert into public.refunds (transaction_id, amount, reason, requested_by, lease_until)
   select id, amount_left, 'Paid after the booking was cancelled', 'automatic', now()
   from public.transactions
-  where id = p_id and status = 'completed' and review_reason = 'booking_cancelled'
+  where id = p_id and status = 'completed' and review_reason = 'booking_cancelled' and not metadata ? 'adopted'
     and not exists (select from public.refunds r where r.transaction_id = p_id and r.requested_by = 'automatic');
 $$;
-comment on function app.refund_unwanted is 'Reserve the refund of what was paid for a cancelled booking, once.';
+comment on function app.refund_unwanted is
+  'Reserve the refund of what was paid for a cancelled booking, once; not of a payment that another program made.';
 
-create or replace function public.release_refund(p_refund_id uuid, p_error text, p_is_final boolean, p_renew boolean)
-returns void language plpgsql volatile set search_path = '' as $$
+create or replace function public.release_refund(
+  p_refund_id uuid, p_error text, p_is_final boolean, p_renew boolean, p_is_attended boolean default true
+) returns void language plpgsql volatile set search_path = '' as $$
 declare
   v_refund public.refunds;
 begin
@@ -781,13 +808,14 @@ begin
     status = case when p_is_final then 'failed' else status end, failed_at = case when p_is_final then now() end
   where id = p_refund_id and status = 'reserved'
   returning * into v_refund;
-  if v_refund.status = 'failed' and v_refund.requested_by = 'automatic' then  -- nobody waits for its answer
+  if v_refund.status = 'failed' and not p_is_attended then
     perform app.tell_of_refund(v_refund, 'reserved');
   end if;
 end $$;
 comment on function public.release_refund is
   'The gateway did not make a reserved refund. Final: it refused, the amount is free again; else it may still have made '
-  'it, and the row waits to be looked up. p_renew: use a new idempotency key, as it would answer the same fault again.';
+  'it, and the row waits to be looked up. p_renew: use a new idempotency key, as it would answer the same fault again. Staff '
+  'is told of what failed while nobody waits for the answer.';
 
 -- What the gateway tells becomes state: once, in whatever order it arrives, together with its audit rows and mails, in the
 -- transaction that remembers the event.
@@ -847,7 +875,8 @@ returns void language plpgsql volatile set search_path = '' as $$
 declare
   v_currency text := app.booking_currency(p_booking.currency);
 begin
-  if p_payment.review_reason in ('amount_mismatch', 'double_payment') then
+  if p_payment.review_reason in ('amount_mismatch', 'double_payment')
+    or p_payment.review_reason = 'booking_cancelled' and p_payment.metadata ? 'adopted' then
     perform app.alert_staff('bookings_edit', 'A payment needs review', format(
       'Payment %s of booking %s: %s. %s were taken; the booking asks for %s.',
       p_payment.gateway_payment_id, p_booking.id, replace(p_payment.review_reason, '_', ' '),
@@ -924,6 +953,7 @@ begin
       else p_event ->> 'failure_code'
     end,
     status_at = v_at,
+    unconfirmed_at = null,
     canceled_at = case when v_kind = 'payment.canceled' then v_at end
   where id = p_id and status not in ('completed', 'refunded') and canceled_at is null
     and (
@@ -932,7 +962,7 @@ begin
     )
   returning * into v_payment;
   -- Whoever tries card after card is not written to each time, nor is somebody whose address a stranger gave.
-  if found and v_payment.cancel_requested_at is null and v_kind = 'payment.failed'
+  if found and v_payment.cancel_requested_at is null and v_payment.booking_id is not null and v_kind = 'payment.failed'
     and app.is_within_rate_limit('failed_mail', v_payment.booking_id::text, '[{"count": 1, "seconds": 3600}]') then
     perform app.queue_payment_mail('payment-failed', p_id, null, jsonb_build_object(
       'amount', v_payment.amount, 'reason', p_event ->> 'failure_reason'
@@ -972,11 +1002,13 @@ begin
   end if;
   if v_id is null and (p_event ->> 'amount')::bigint > 0 and p_event ->> 'currency' is not null then
     insert into public.transactions (
-      id, booking_id, customer_id, gateway, gateway_payment_id, amount, currency, cancel_requested_at
+      id, booking_id, customer_id, gateway, gateway_payment_id, amount, currency, metadata, cancel_requested_at
     )
     select case when exists (select from public.transactions where id = v_named) then gen_random_uuid()
         else coalesce(v_named, gen_random_uuid()) end,
       b.id, b.customer_id, v_gateway, v_payment_id, (p_event ->> 'amount')::bigint, p_event ->> 'currency',
+      -- Another program, or a person in the dashboard, made it and named our booking.
+      case when v_named is null then '{"adopted": true}' else '{}' end::jsonb,
       -- Beside a live payment a stray one is not to be handed out.
       case when exists (
         select from public.transactions
@@ -1181,7 +1213,7 @@ create or replace function app.describe_transaction(p_transaction public.transac
 returns jsonb language sql stable set search_path = '' as $$
   select to_jsonb(p_transaction) - array[
     'attempt', 'status_at', 'checked_at', 'charge_refunded', 'charge_refunded_at', 'cancel_requested_at', 'canceled_at',
-    'disputed_at'
+    'disputed_at', 'unconfirmed_at'
   ];
 $$;
 comment on function app.describe_transaction is 'A transaction without what only the functions here need.';
@@ -1310,20 +1342,26 @@ comment on function public.resolve_review is
 create or replace function public.claim_payment_work(p_pause_seconds integer default 60, p_limit integer default 20)
 returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
+  v_abandoned record;
   v_before timestamptz := now() - make_interval(secs => p_pause_seconds);
   v_cancel jsonb;
   v_ask jsonb;
   v_refunds jsonb;
 begin
   -- Whoever opened the page did not come back for a day, or the booking is gone.
-  update public.transactions
-  set status = 'failed', failure_code = coalesce(failure_code, 'abandoned'), cancel_requested_at = now()
-  where id in (
-    select id from public.transactions
+  for v_abandoned in
+    select id, booking_id from public.transactions
     where status in ('pending', 'failed') and canceled_at is null and cancel_requested_at is null and gateway <> 'manual'
       and (booking_id is null or created_at < now() - interval '1 day')
-    order by created_at limit p_limit for update skip locked
-  );
+    order by created_at limit p_limit
+  loop
+    -- The booking first, as everywhere; one that somebody is at has time.
+    perform from public.bookings where id = v_abandoned.booking_id for update skip locked;
+    continue when not found and v_abandoned.booking_id is not null;
+    update public.transactions
+    set status = 'failed', failure_code = coalesce(failure_code, 'abandoned'), cancel_requested_at = now()
+    where id = v_abandoned.id and status in ('pending', 'failed') and canceled_at is null and cancel_requested_at is null;
+  end loop;
   with claimed as (
     update public.transactions set checked_at = now()
     where id in (

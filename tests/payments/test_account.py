@@ -141,7 +141,36 @@ def test_what_names_a_booking_that_nobody_knows_is_told(app, stripe, hook, db):
     assert state(db, event["id"]) == "unmatched"
 
 
+def test_what_another_program_took_for_a_cancelled_booking_is_a_persons_to_send_back(stripe, hook, settle, db, book):
+    booking_id = book(status="Cancelled")
+    intent = stripe.foreign_payment(29999, "usd", {"booking_id": booking_id})["id"]
+    hook.deliver(intent)
+    settle()
+    query = "select id::text, status, needs_review from transactions where gateway_payment_id = %s"
+    ((transaction_id, *found),) = db.execute(query, [intent]).fetchall()
+    assert found == ["completed", True]
+    alerts = db.execute("select count(*) from email_outbox where dedupe_key like %s", [f"review:{transaction_id}:%"])
+    assert alerts.fetchone() != (0,)
+
+
+def test_a_transaction_id_of_another_program_is_none_of_ours(stripe, hook, db):
+    intent = stripe.foreign_payment(29999, "usd", {"transaction_id": "12345"})["id"]
+    (event,) = hook.events(intent, "payment_intent.succeeded")
+    hook.send(event)
+    assert state(db, event["id"]) == "foreign"
+
+
 # --- what the account knows of a customer
+
+
+def test_a_customer_whose_payment_could_not_be_made_is_known(customer, stripe, book, db):
+    stripe.outage("error", status=400, path="/v1/payment_intents")
+    customer.api.call("POST", CREATE, json={"bookingId": book(customer_id=customer.id)}, expect=502)
+    stripe.end_outages()
+    (stored,) = db.execute("select stripe_customer_id from customers where id = %s", [customer.id]).fetchone() or (
+        None,
+    )
+    assert stored and stripe.get(stored)["email"] == customer.email
 
 
 def test_the_gateways_customer_goes_with_the_account(app, customer, stripe, book, db):

@@ -112,9 +112,10 @@ def test_while_one_is_under_way_no_second_is_handed_out(api, stripe, opened, led
 def test_one_that_was_left_at_the_banks_question_is_taken_back_after_ten_minutes(api, db, stripe, opened, ledger):
     booking_id, intent = opened()
     stripe.confirm(intent, "pm_card_authenticationRequired")
-    db.execute(
-        "update transactions set created_at = now() - interval '11 minutes' where booking_id::text = %s", [booking_id]
-    )
+    since = "update transactions set unconfirmed_at = unconfirmed_at - interval '9 minutes' where booking_id::text = %s"
+    for _ in range(2):  # seen just now, and nine minutes ago
+        api.post(CREATE, {"bookingId": booking_id}, expect=409)
+        db.execute(since, [booking_id])
     assert api.post(CREATE, {"bookingId": booking_id})["paymentIntentId"] != intent
     assert stripe.get(intent)["status"] == "canceled"
 

@@ -216,6 +216,19 @@ def test_a_run_with_errors_is_no_reason_to_look_back_less(app, api, stripe, run,
     assert db.execute(query).fetchone() > before
 
 
+def test_an_event_of_the_other_mode_keeps_no_run_from_being_complete(hook, run, db):
+    event = example(hook, metadata={"booking_id": unused_booking_id(db)})
+    hook.send(event)
+    payload = json.dumps({**event, "livemode": True})  # it waited while the keys were changed
+    db.execute("update stripe_events set payload = %s where id = %s", [payload, event["id"]])
+    query = "select last_succeeded_at from scheduled_jobs where name = 'reconcile-payments'"
+    run()
+    before = db.execute(query).fetchone()
+    run()
+    assert db.execute(query).fetchone() > before
+    db.execute("delete from stripe_events where id = %s", [event["id"]])
+
+
 def test_each_open_flag_is_a_line_of_the_log(paid, hook, stripe, run, caplog):
     booking_id, _ = paid()
     hook.deliver(stripe.foreign_payment(29999, "usd", {"booking_id": booking_id})["id"])

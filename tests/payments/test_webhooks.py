@@ -179,6 +179,14 @@ def test_every_order_ends_alike(api, stripe, hook, book, ledger, order):
     assert {"booking-confirmed", "refund-issued"} <= set(ledger.mails(booking_id))
 
 
+def test_a_failure_after_its_booking_was_deleted_is_taken_in(api, stripe, hook, db, book):
+    booking_id = book()
+    intent = open_payment(api, booking_id)
+    stripe.confirm(intent, "pm_card_chargeDeclined")
+    db.execute("delete from bookings where id::text = %s", [booking_id])
+    hook.deliver(intent)
+
+
 def test_a_late_failure_changes_nothing(api, stripe, hook, book, ledger):
     booking_id = book()
     intent = open_payment(api, booking_id)

@@ -77,7 +77,7 @@ class StripeGateway:
     def _create_payment_or_customer(self, task: PaymentTask) -> Payment:
         known = task["gateway_customer_id"]
         try:
-            return self._create_payment(task, known or self._create_customer(task))
+            return self._create_payment(task, known)
         except GatewayError as error:
             if error.code != MISSING or not known:
                 raise
@@ -99,10 +99,10 @@ class StripeGateway:
             key += f":{customer_id}"
         return _payment(self._call_once(self.client.v1.payment_intents.create, key, params))
 
-    def _create_customer(self, task: PaymentTask, instead_of: str = "") -> str | None:
-        """Stripe's customer for one of ours, made once; guests need none."""
-        if not task["customer_id"]:
-            return None
+    def create_customer(self, task: PaymentTask) -> str:
+        return self.flights.share(f"cus:{task['customer_id']}", lambda: self._create_customer(task))
+
+    def _create_customer(self, task: PaymentTask, instead_of: str = "") -> str:
         params = {
             "name": task["customer_name"],
             "email": task["customer_email"],
@@ -146,7 +146,7 @@ class StripeGateway:
 
     def refund_payment(self, task: RefundTask) -> GatewayEvent:
         if task["is_resumed"] and (found := self._find_refund(task)):
-            return found
+            return found  # made before its answer was lost
         params: dict[str, Any] = {
             "payment_intent": task["payment_id"],
             "amount": task["amount"],
@@ -158,7 +158,12 @@ class StripeGateway:
         return refund_event(self._call_once(self.client.v1.refunds.create, key, params).to_dict())
 
     def _find_refund(self, task: RefundTask) -> GatewayEvent | None:
-        for refund in self._refunds(task["payment_id"]):
+        try:
+            made = self._refunds(task["payment_id"])
+        except GatewayError as error:
+            error.is_final = False  # nobody knows yet whether it was made
+            raise
+        for refund in made:
             if (refund.get("metadata") or {}).get("refund_id") == task["refund_id"]:
                 return refund_event(refund)
         return None
@@ -233,7 +238,7 @@ class StripeGateway:
         """Ask Stripe. Raises ``GatewayError``."""
         with self.bulkhead.enter() as is_through:
             if not is_through:
-                raise GatewayError(code="payment_gateway_busy", status=503, retry_after=5, is_final=True)
+                raise GatewayError(code="payment_gateway_busy", status=503, retry_after=5)
             try:
                 return method(*args, **kwargs)
             except stripe.StripeError as error:
@@ -290,7 +295,7 @@ def _translated(error: stripe.StripeError) -> GatewayError:
         said = re.sub(r"[^a-z_]", "", str(getattr(error.error, "decline_code", None) or code)) or "card_declined"
         return GatewayError(DECLINED, code=said, status=402, is_final=True, is_replayed=True)
     if isinstance(error, stripe.RateLimitError):
-        return GatewayError(code="payment_gateway_busy", status=503, retry_after=5, is_final=True)
+        return GatewayError(code="payment_gateway_busy", status=503, retry_after=5)
     if code == IN_USE:
         return GatewayError(code=IN_USE, status=503, retry_after=5)
     if isinstance(error, stripe.IdempotencyError):
@@ -300,8 +305,12 @@ def _translated(error: stripe.StripeError) -> GatewayError:
     if isinstance(error, stripe.InvalidRequestError) and error.param in ("amount", "currency"):
         message = "The payment service refused this amount."
         return GatewayError(message, code="amount_refused", status=400, is_final=True, is_replayed=True)
-    if isinstance(error, (stripe.InvalidRequestError, stripe.AuthenticationError, stripe.PermissionError)):
+    if isinstance(error, stripe.InvalidRequestError):
         return GatewayError(code=code or None, retry_after=60, is_final=status != 409, is_replayed=True)
+    if isinstance(error, (stripe.AuthenticationError, stripe.PermissionError)):
+        return GatewayError(code=code or None, retry_after=60)
     if status >= 500:
-        return GatewayError(retry_after=5, is_replayed=True)
+        # Only Stripe itself says so; what stands before it may answer while the call still runs.
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+        return GatewayError(retry_after=5, is_replayed=headers.get("idempotent-replayed") == "true")
     return GatewayError(code="payment_gateway_unreachable", status=503, retry_after=5)

@@ -117,7 +117,10 @@ def _describe(kind: str, thing: StripeObject, event_type: str = "") -> GatewayEv
         "kind": kind,
         "payment_id": _id(thing["id"] if thing["object"] == "payment_intent" else thing.get("payment_intent")),
         "currency": _match(r"[a-z]{3}", thing["currency"]),
-        "metadata": {name: _match(r"[0-9a-f-]{1,36}", metadata.get(name)) for name in ("booking_id", "transaction_id")},
+        "metadata": {
+            "booking_id": _match(r"[0-9a-f-]{1,36}", metadata.get("booking_id")),
+            "transaction_id": _match(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", metadata.get("transaction_id")),
+        },
     }
     if kind == "payment.succeeded":
         facts["amount"] = int(thing.get("amount_received") or thing["amount"])
@@ -130,7 +133,7 @@ def _describe(kind: str, thing: StripeObject, event_type: str = "") -> GatewayEv
         facts["refund"] = {
             "id": _id(thing["id"]),
             "amount": int(thing["amount"]),
-            "status": REFUND_STATUSES[thing["status"]],
+            "status": REFUND_STATUSES.get(thing["status"], "pending"),
             "reference": _match(r"[0-9a-f-]{36}", metadata.get("refund_id")),
             "created_at": _time(thing["created"]),
         }

@@ -201,7 +201,7 @@ begin
   return (
     select jsonb_build_object(
       'transaction_id', t.id, 'booking_id', t.booking_id, 'amount', t.amount, 'currency', t.currency,
-      'status', t.status, 'attempt', t.attempt, 'payment_id', t.gateway_payment_id, 'created_at', t.created_at,
+      'status', t.status, 'attempt', t.attempt, 'payment_id', t.gateway_payment_id,
       'is_wanted', t.cancel_requested_at is null
         and (t.amount, t.currency) = (app.to_minor_units(v_booking.amount, v_currency), v_currency),
       'customer_id', c.id, 'customer_email', c.email, 'customer_name', c.name, 'gateway_customer_id', c.stripe_customer_id,
@@ -232,9 +232,7 @@ begin
   where id = p_transaction_id
   returning * into v_transaction;
   if p_gateway_customer_id is not null then
-    update public.customers set stripe_customer_id = p_gateway_customer_id
-    where id = v_transaction.customer_id and stripe_customer_id is distinct from p_gateway_customer_id
-      and deleted_at is null;
+    perform public.keep_gateway_customer(v_transaction.customer_id, p_gateway_customer_id);
   end if;
   return jsonb_build_object(
     'payment_id', v_transaction.gateway_payment_id, 'is_live', v_transaction.cancel_requested_at is null
@@ -242,6 +240,25 @@ begin
 end $$;
 comment on function public.attach_payment is
   'Note the gateway''s id of a payment, and of its customer. The id that stands, and whether the payment may be handed out.';
+
+create or replace function public.keep_gateway_customer(p_customer_id uuid, p_gateway_customer_id text)
+returns void language sql volatile set search_path = '' as $$
+  update public.customers set stripe_customer_id = p_gateway_customer_id
+  where id = p_customer_id and stripe_customer_id is distinct from p_gateway_customer_id;
+$$;
+comment on function public.keep_gateway_customer is 'Note the gateway''s id of a customer, also of one deleted meanwhile.';
+
+-- The payer who closed the window at the bank's question would be kept out for as long as the gateway waits.
+create or replace function public.is_payment_left(p_transaction_id uuid)
+returns boolean language plpgsql volatile set search_path = '' as $$
+begin
+  update public.transactions set unconfirmed_at = now() where id = p_transaction_id and unconfirmed_at is null;
+  return (
+    select unconfirmed_at < now() - interval '10 minutes' from public.transactions where id = p_transaction_id
+  );
+end $$;
+comment on function public.is_payment_left is
+  'Whether a payment, which waits for its payer, was seen to do so ten minutes ago.';
 
 -- A gateway answers the same fault under the same idempotency key for a day. No harm in a second payment there: the
 -- first one's secret was never answered, so nobody can pay it.

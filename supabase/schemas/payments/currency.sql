@@ -29,7 +29,8 @@ begin
     set currency = p_currency, amount = app.to_minor_units(b.amount, p_currency),
       amount_refunded = case t.status when 'refunded' then app.to_minor_units(b.amount, p_currency) else 0 end
     from public.bookings b
-    where b.id = t.booking_id and t.gateway = 'manual' and coalesce(b.currency, '') = '' and t.currency <> p_currency;
+    where b.id = t.booking_id and t.gateway = 'manual' and coalesce(b.currency, '') = '' and t.currency <> p_currency
+      and app.to_minor_units(b.amount, p_currency) > 0;
   end if;
   perform public.update_customer_stats(id) from public.customers where deleted_at is null;
 end $$;

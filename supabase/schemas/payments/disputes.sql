@@ -68,8 +68,9 @@ begin
     when p_dispute.outcome is not null then 'Nothing is left to do.'
     else 'Please answer it in the gateway''s dashboard'
       || coalesce(to_char(p_dispute.due_by at time zone 'UTC', '" until "YYYY-MM-DD HH24:MI" UTC"'), '') || '.'
-  end), concat_ws(':', 'dispute', p_dispute.id, p_dispute.status, p_dispute.amount_withdrawn, p_dispute.amount_reinstated),
-  v_payment.id);
+  end), concat_ws(
+    ':', 'dispute', p_dispute.id, p_dispute.status, p_dispute.status_at, p_dispute.amount_withdrawn, p_dispute.amount_reinstated
+  ), v_payment.id);
 end $$;
 comment on function app.tell_of_dispute is 'Mail staff what is new about a dispute and what to do.';
 

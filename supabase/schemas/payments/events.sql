@@ -56,7 +56,8 @@ returns void language plpgsql volatile set search_path = '' as $$
 declare
   v_currency text := app.booking_currency(p_booking.currency);
 begin
-  if p_payment.review_reason in ('amount_mismatch', 'double_payment') then
+  if p_payment.review_reason in ('amount_mismatch', 'double_payment')
+    or p_payment.review_reason = 'booking_cancelled' and p_payment.metadata ? 'adopted' then
     perform app.alert_staff('bookings_edit', 'A payment needs review', format(
       'Payment %s of booking %s: %s. %s were taken; the booking asks for %s.',
       p_payment.gateway_payment_id, p_booking.id, replace(p_payment.review_reason, '_', ' '),
@@ -133,6 +134,7 @@ begin
       else p_event ->> 'failure_code'
     end,
     status_at = v_at,
+    unconfirmed_at = null,
     canceled_at = case when v_kind = 'payment.canceled' then v_at end
   where id = p_id and status not in ('completed', 'refunded') and canceled_at is null
     and (
@@ -141,7 +143,7 @@ begin
     )
   returning * into v_payment;
   -- Whoever tries card after card is not written to each time, nor is somebody whose address a stranger gave.
-  if found and v_payment.cancel_requested_at is null and v_kind = 'payment.failed'
+  if found and v_payment.cancel_requested_at is null and v_payment.booking_id is not null and v_kind = 'payment.failed'
     and app.is_within_rate_limit('failed_mail', v_payment.booking_id::text, '[{"count": 1, "seconds": 3600}]') then
     perform app.queue_payment_mail('payment-failed', p_id, null, jsonb_build_object(
       'amount', v_payment.amount, 'reason', p_event ->> 'failure_reason'
@@ -181,11 +183,13 @@ begin
   end if;
   if v_id is null and (p_event ->> 'amount')::bigint > 0 and p_event ->> 'currency' is not null then
     insert into public.transactions (
-      id, booking_id, customer_id, gateway, gateway_payment_id, amount, currency, cancel_requested_at
+      id, booking_id, customer_id, gateway, gateway_payment_id, amount, currency, metadata, cancel_requested_at
     )
     select case when exists (select from public.transactions where id = v_named) then gen_random_uuid()
         else coalesce(v_named, gen_random_uuid()) end,
       b.id, b.customer_id, v_gateway, v_payment_id, (p_event ->> 'amount')::bigint, p_event ->> 'currency',
+      -- Another program, or a person in the dashboard, made it and named our booking.
+      case when v_named is null then '{"adopted": true}' else '{}' end::jsonb,
       -- Beside a live payment a stray one is not to be handed out.
       case when exists (
         select from public.transactions

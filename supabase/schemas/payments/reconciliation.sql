@@ -4,20 +4,26 @@
 create or replace function public.claim_payment_work(p_pause_seconds integer default 60, p_limit integer default 20)
 returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
+  v_abandoned record;
   v_before timestamptz := now() - make_interval(secs => p_pause_seconds);
   v_cancel jsonb;
   v_ask jsonb;
   v_refunds jsonb;
 begin
   -- Whoever opened the page did not come back for a day, or the booking is gone.
-  update public.transactions
-  set status = 'failed', failure_code = coalesce(failure_code, 'abandoned'), cancel_requested_at = now()
-  where id in (
-    select id from public.transactions
+  for v_abandoned in
+    select id, booking_id from public.transactions
     where status in ('pending', 'failed') and canceled_at is null and cancel_requested_at is null and gateway <> 'manual'
       and (booking_id is null or created_at < now() - interval '1 day')
-    order by created_at limit p_limit for update skip locked
-  );
+    order by created_at limit p_limit
+  loop
+    -- The booking first, as everywhere; one that somebody is at has time.
+    perform from public.bookings where id = v_abandoned.booking_id for update skip locked;
+    continue when not found and v_abandoned.booking_id is not null;
+    update public.transactions
+    set status = 'failed', failure_code = coalesce(failure_code, 'abandoned'), cancel_requested_at = now()
+    where id = v_abandoned.id and status in ('pending', 'failed') and canceled_at is null and cancel_requested_at is null;
+  end loop;
   with claimed as (
     update public.transactions set checked_at = now()
     where id in (

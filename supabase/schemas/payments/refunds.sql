@@ -122,10 +122,14 @@ begin
   else
     update public.refunds
     set gateway_refund_id = v_told ->> 'id', amount = (v_told ->> 'amount')::bigint,
+      -- What we noted before the gateway knew it, as that it failed, yields to the gateway's word.
       status = case
-        when app.refund_rank(v_told ->> 'status') > app.refund_rank(status) then v_told ->> 'status' else status
+        when gateway_refund_id is null or app.refund_rank(v_told ->> 'status') > app.refund_rank(status)
+          then v_told ->> 'status'
+        else status
       end,
-      gateway_created_at = (v_told ->> 'created_at')::timestamptz, failed_at = least(failed_at, v_failed_at),
+      gateway_created_at = (v_told ->> 'created_at')::timestamptz,
+      failed_at = case when gateway_refund_id is null then v_failed_at else least(failed_at, v_failed_at) end,
       lease_until = null
     where id = v_before.id returning * into v_after;
   end if;
@@ -213,18 +217,20 @@ returns jsonb language sql stable set search_path = '' as $$
 $$;
 comment on function app.refund_task is 'What the service needs to ask the gateway for a reserved refund.';
 
--- The first refund of the same request: by the client's key for a day, without one for ten minutes.
+-- The first refund of the same request: by the client's key for a day, without one for ten minutes from its last news, as
+-- the gateway may have been away before.
 create or replace function app.find_repeated_refund(p_scope text, p_key text, p_request_hash text, p_is_again boolean)
 returns public.refunds language plpgsql volatile set search_path = '' as $$
 declare
+  v_known public.payment_idempotency_keys;
   v_refund public.refunds;
 begin
   if p_key is not null then
-    select * into v_refund from public.refunds
-    where id = (app.recall_idempotency_key(p_scope, p_key, p_request_hash)).refund_id;
+    v_known := app.recall_idempotency_key(p_scope, p_key, p_request_hash);
+    select * into v_refund from public.refunds where id = v_known.refund_id;
   elsif not p_is_again then
     select * into v_refund from public.refunds
-    where request_hash = p_request_hash and created_at > now() - interval '10 minutes'
+    where request_hash = p_request_hash and updated_at > now() - interval '10 minutes'
       and status not in ('failed', 'canceled')
     order by created_at desc limit 1;
   end if;
@@ -256,7 +262,7 @@ begin
     raise sqlstate 'PT404' using message = 'No completed payment found for this booking', hint = 'payment_not_found';
   end if;
   select * into v_refund from public.refunds where transaction_id = v_payment.id and status = 'reserved' for update;
-  if v_refund.lease_until > now() or v_refund.amount <> coalesce(p_amount, v_payment.amount_left) then
+  if v_refund.lease_until > now() or v_refund.id is not null and v_refund.request_hash is distinct from p_request_hash then
     raise sqlstate 'PT409' using message = 'A refund of this payment is under way. Please look again in a few minutes.',
       hint = 'refund_in_progress', detail = '{"retry_after": 60}';
   end if;
@@ -288,13 +294,15 @@ returns void language sql volatile set search_path = '' as $$
   insert into public.refunds (transaction_id, amount, reason, requested_by, lease_until)
   select id, amount_left, 'Paid after the booking was cancelled', 'automatic', now()
   from public.transactions
-  where id = p_id and status = 'completed' and review_reason = 'booking_cancelled'
+  where id = p_id and status = 'completed' and review_reason = 'booking_cancelled' and not metadata ? 'adopted'
     and not exists (select from public.refunds r where r.transaction_id = p_id and r.requested_by = 'automatic');
 $$;
-comment on function app.refund_unwanted is 'Reserve the refund of what was paid for a cancelled booking, once.';
+comment on function app.refund_unwanted is
+  'Reserve the refund of what was paid for a cancelled booking, once; not of a payment that another program made.';
 
-create or replace function public.release_refund(p_refund_id uuid, p_error text, p_is_final boolean, p_renew boolean)
-returns void language plpgsql volatile set search_path = '' as $$
+create or replace function public.release_refund(
+  p_refund_id uuid, p_error text, p_is_final boolean, p_renew boolean, p_is_attended boolean default true
+) returns void language plpgsql volatile set search_path = '' as $$
 declare
   v_refund public.refunds;
 begin
@@ -303,10 +311,11 @@ begin
     status = case when p_is_final then 'failed' else status end, failed_at = case when p_is_final then now() end
   where id = p_refund_id and status = 'reserved'
   returning * into v_refund;
-  if v_refund.status = 'failed' and v_refund.requested_by = 'automatic' then  -- nobody waits for its answer
+  if v_refund.status = 'failed' and not p_is_attended then
     perform app.tell_of_refund(v_refund, 'reserved');
   end if;
 end $$;
 comment on function public.release_refund is
   'The gateway did not make a reserved refund. Final: it refused, the amount is free again; else it may still have made '
-  'it, and the row waits to be looked up. p_renew: use a new idempotency key, as it would answer the same fault again.';
+  'it, and the row waits to be looked up. p_renew: use a new idempotency key, as it would answer the same fault again. Staff '
+  'is told of what failed while nobody waits for the answer.';
