@@ -229,7 +229,7 @@ def test_a_dispute_is_shown_with_the_time_that_is_left(desk: Desk, admin: Staff,
     row = desk.page.locator("#disputes tr", has_text=name)
     assert "2 days left" in row.text_content() and "needs response" in row.text_content()
     row.get_by_role("link", name=name).click()
-    desk.sees("2 days left", "table")
+    desk.sees("2 days left", "#transaction table")
     desk.sees("$299.99 taken by a dispute", "ol")
     desk.sees("$0.00", "dd")
     assert desk.page.locator("summary").all_text_contents() == ["Clear the flag"]
