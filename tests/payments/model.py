@@ -199,3 +199,6 @@ class Booking:
         news = (second, 2 if kind == "payment.failed" else 1)
         if payment.news is None or news > payment.news:
             payment.news = news
+            is_wanted = self.status != "Cancelled" and self.payment_status != "Paid" and payment.amount == self.price
+            if kind == "payment.failed" and not is_wanted:
+                payment.is_superseded = True

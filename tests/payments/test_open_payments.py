@@ -99,6 +99,22 @@ def test_an_automatic_refund_that_stripe_refuses_is_told_to_staff(db, staff, str
     assert any(booking_id in message for (message,) in found)
 
 
+@pytest.mark.parametrize("change", list(CHANGES.values()), ids=list(CHANGES))
+def test_a_bank_debit_that_fails_after_the_change_leaves_no_page_open(
+    staff, stripe, settle, hook, opened, ledger, change
+):
+    booking_id, intent = opened()
+    stripe.confirm(intent, "pm_usBankAccount_processing")
+    hook.deliver(intent)
+    staff().api.patch(f"/api/bookings/{booking_id}", change)
+    assert ledger.transactions(booking_id)[0] == ("processing", 29999, 0)
+    stripe.settle(intent, "failed")
+    hook.deliver(intent)
+    assert "payment-failed" not in ledger.mails(booking_id)
+    settle()
+    assert stripe.get(intent)["status"] == "canceled"
+
+
 @pytest.mark.parametrize("card", ["pm_usBankAccount_processing", "pm_card_authenticationRequired"])
 def test_while_one_is_under_way_no_second_is_handed_out(api, stripe, opened, ledger, card):
     """Its event has not come yet."""

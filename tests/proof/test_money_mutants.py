@@ -58,6 +58,7 @@ MUTANTS = {
     "double payments pass": ("settle_doubles", "cardinality(v_standing) > 1 and p_is_new", "false"),
     "doubles stay flagged": ("settle_doubles", "cardinality(v_standing) = 1", "false"),
     "cancelled stays payable": ("tg_bookings__close_payment", "new.status <> 'Cancelled'", "true"),
+    "failed debits stay payable": ("move_payment", "not v_is_wanted", "false"),
     "old prices are paid": ("open_payment", "and amount = v_amount", ""),
     "cash leaves cards open": (
         "note_payment_by_hand",

@@ -124,6 +124,12 @@ returns void language plpgsql volatile set search_path = '' as $$
 declare
   v_kind text := p_event ->> 'kind';
   v_at timestamptz := (p_event ->> 'occurred_at')::timestamptz;
+  -- What was being processed when the booking was cancelled, repriced or paid otherwise is open again once it fails.
+  v_is_wanted boolean := exists (
+    select from public.transactions t join public.bookings b on b.id = t.booking_id
+    where t.id = p_id and b.status is distinct from 'Cancelled' and b.payment_status is distinct from 'Paid'
+      and t.currency = app.booking_currency(b.currency) and t.amount = app.to_minor_units(b.amount, t.currency)
+  );
   v_payment public.transactions;
 begin
   update public.transactions
@@ -135,7 +141,10 @@ begin
     end,
     status_at = v_at,
     unconfirmed_at = null,
-    canceled_at = case when v_kind = 'payment.canceled' then v_at end
+    canceled_at = case when v_kind = 'payment.canceled' then v_at end,
+    cancel_requested_at = coalesce(
+      cancel_requested_at, case when v_kind = 'payment.failed' and not v_is_wanted then now() end
+    )
   where id = p_id and status not in ('completed', 'refunded') and canceled_at is null
     and (
       v_kind = 'payment.canceled' or status_at is null
@@ -151,7 +160,8 @@ begin
   end if;
 end $$;
 comment on function app.move_payment is
-  'Processing, failed or canceled at the gateway, where nothing newer or final is known.';
+  'Processing, failed or canceled at the gateway, where nothing newer or final is known; superseded where it failed and '
+  'the booking does not want it any more.';
 
 -- The row of the event's payment: by the gateway's id, else by the transaction that its metadata names, else made from
 -- the booking that it names. The booking is locked first, then looked again: another event may just have made the row.
