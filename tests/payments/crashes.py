@@ -1,4 +1,5 @@
-"""Payments under fire: people pay and staff refund while parts of the stack are killed; then the books are compared."""
+"""Payments under fire: people pay, cancel, reprice, dispute and refund while parts of the stack are killed; then the
+books are compared."""
 
 import os
 import random
@@ -12,20 +13,23 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import httpx
 import psycopg
 
-from devstack.stripe import Control, StripeRefused
+from devstack.stripe import Control, wait_for
 from service import create_app
 from service.config import Config
-from service.payments.reconciliation import reconcile
+from service.payments import reconciliation
 from tests.client import Client
 from tests.factories import make_booking, make_staff
+from tests.payments.books import check_booking, compare
+from tests.payments.people import Door, Trip
 from tests.sure import fetch_row
 from tools.stack import Stack, free_ports
 
 PARTS = ("service", "worker", "api", "postgres")
-PATIENCE = 40  # seconds that a person goes on trying: a real PostgREST may need half of one to find a killed database
+# Seconds that Stripe takes to answer, by round: mostly short, so that all rounds together take minutes.
+LATENCIES = (0.2, 0, 0.5, 0.1, 1, 0.2, 0, 2.5, 0.2, 5)
+QUIET_AFTER = 5  # runs at most until nothing is left to do
 
 
 class Battlefield:
@@ -34,13 +38,12 @@ class Battlefield:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.stripe = Control(stack.url("stripe"))
-        # Answers that come late let more kills fall between what Stripe did and what we know of it.
-        self.stripe.outage("delay", method="POST", when="after", seconds=0.2)
         self.is_muted = False
-        self.faults = 0  # calls that were answered by a 5xx or not at all
         self.app = create_app(Config.from_env())
         with self.database() as db:
-            self.token = make_staff(Client(self.app), db).token
+            self.door = Door(stack.url("service"), make_staff(Client(self.app), db).token, self.stripe)
+        self.totals: Counter[str] = Counter()  # of the last comparison, in minor units
+        self.statuses: Counter[str] = Counter()  # of the bookings, in the end
 
     def database(self) -> psycopg.Connection:
         return psycopg.connect(self.stack.postgres.uri(), autocommit=True)
@@ -68,24 +71,47 @@ class Battlefield:
                 time.sleep(0.1)
         self.stack.postgres.start()
 
-    def run(self, journeys: int, part: str, seed: int) -> Counter[str]:
+    def delay(self, seconds: float, chance: random.Random) -> None:
+        """Let Stripe answer late from now on; in half of the rounds it waits after it has done what was asked.
+
+        Late answers let more kills fall between what Stripe did and what we know of it, and keep idempotency keys in
+        use.
+        """
+        self.stripe.end_outages()
+        self.door.patience = 12 + 4 * seconds
+        if seconds:
+            when = chance.choice(["before", "after"])
+            self.stripe.outage("delay", method="POST", when=when, seconds=seconds)
+
+    def trips(self, count: int, chance: random.Random) -> list[Trip]:
+        """So many new bookings."""
+        prices = [chance.choice([29999, 120000, 50]) for _ in range(count)]
+        with self.database() as db:
+            bookings = [make_booking(db, amount=price / 100) for price in prices]
+        pairs = zip(bookings, prices, strict=True)
+        return [Trip(self.door, booking, price, random.Random(chance.random())) for booking, price in pairs]
+
+    def run(self, journeys: int, part: str, seed: int, latency: float = 0.2) -> Counter[str]:
         """So many journeys at once, a kill in the midst of them, one reconciliation; how the journeys ended.
 
         In half of the rounds no webhook comes any more from the kill on.
         """
         chance = random.Random(seed)
-        with self.database() as db:
-            bookings = [make_booking(db, amount=chance.choice(["299.99", "1200", "0.50"])) for _ in range(journeys)]
-        with ThreadPoolExecutor(journeys + 1) as people:
-            ends = [people.submit(self.journey, booking, random.Random(chance.random())) for booking in bookings]
+        trips = self.trips(journeys, chance)
+        self.delay(latency, chance)
+        with ThreadPoolExecutor(journeys) as people:
+            ends = [people.submit(self.journey, trip) for trip in trips]
             self.await_moment(chance)
-            self.is_muted = chance.random() < 0.5
-            self.stripe.deliveries(on=not self.is_muted)
+            self.mute(chance.random() < 0.5)
             self.kill(part)
             ended = Counter(end.result() for end in ends)
         self.settle()
-        self.compare(bookings)
+        self.compare(trips)
         return ended
+
+    def mute(self, is_muted: bool) -> None:
+        self.is_muted = is_muted
+        self.stripe.deliveries(on=not is_muted)
 
     def await_moment(self, chance: random.Random) -> None:
         """At any time, or while a refund is being made: that is when most can go wrong."""
@@ -99,102 +125,116 @@ class Battlefield:
                 time.sleep(0.01)
         time.sleep(chance.uniform(0, 0.4))
 
-    def journey(self, booking_id: str, chance: random.Random) -> str:
-        """One person pays, now and then in two windows at once, and staff give some or all of it back."""
+    # --- one journey
+
+    def journey(self, trip: Trip) -> str:
+        """Somebody pays, now and then in two windows; staff changes the booking meanwhile, or gives back later."""
+        chance = trip.chance
         time.sleep(chance.uniform(0, 0.6))
-        with httpx.Client(base_url=self.stack.url("service"), timeout=30) as http:
-            begun = self.insist(http, "POST", "/api/payments/create-payment-intent", {"bookingId": booking_id}, None)
-            if begun is None:
-                return "not begun"
-            self.pay(begun["clientSecret"], chance)
-            refund = chance.choice([None, None, 1, 20, "all"])
-            if refund is None:
-                return "paid"
-            if not self.wait_paid(http, booking_id):
-                return "not seen as paid"
-            body = {"bookingId": booking_id, "reason": "storm"} | ({} if refund == "all" else {"amount": refund})
-            refunded = self.insist(http, "POST", "/api/payments/refund", body, self.token)
-            return "refunded" if refunded else "not refunded"
+        self.open_pages(trip)
+        if not trip.open_pages:
+            return "not begun"
+        meddling = chance.choice([None] * 6 + [trip.cancel, trip.reprice])
+        with ThreadPoolExecutor(1) as staff:
+            if meddling:
+                staff.submit(self.later, meddling, chance.uniform(0, 0.4))
+            time.sleep(chance.uniform(0, 0.4))
+            chance.choice([trip.pay] * 9 + [trip.debit])()
+        if meddling:
+            return self.go_on(trip)
+        return self.have_second_thoughts(trip)
 
-    def insist(self, http: httpx.Client, method: str, path: str, body: Any, token: str | None) -> Any:
-        """Call again while the answer is a 5xx or none; the body, None where it was refused or patience ended."""
-        until, headers = time.monotonic() + PATIENCE, {"Authorization": f"Bearer {token}"} if token else {}
-        while time.monotonic() < until:
-            try:
-                answer = http.request(method, path, json=body, headers=headers)
-                if answer.status_code < 500:
-                    return answer.json() if answer.is_success else None
-            except httpx.HTTPError:
-                pass
-            self.faults += 1
-            time.sleep(0.1)
-        return None
+    def open_pages(self, trip: Trip) -> None:
+        """In one window, or in two at once."""
+        windows = trip.chance.choice([1, 1, 1, 2])
+        with ThreadPoolExecutor(windows) as hands:
+            for opened in [hands.submit(trip.begin) for _ in range(windows)]:
+                opened.result()
 
-    def pay(self, client_secret: str, chance: random.Random) -> None:
-        """A first card may be declined; the payer then takes another on the same page."""
-        try:
-            if chance.random() < 0.2:
-                self.stripe.confirm(client_secret, "pm_card_chargeDeclined")
-            self.stripe.confirm(client_secret)
-        except StripeRefused:
-            pass  # canceled meanwhile
+    @staticmethod
+    def later(deed: Any, seconds: float) -> None:
+        time.sleep(seconds)
+        deed()
 
-    def wait_paid(self, http: httpx.Client, booking_id: str) -> bool:
-        until = time.monotonic() + PATIENCE
+    def go_on(self, trip: Trip) -> str:
+        """The booking was cancelled, or costs something else: whoever comes back to it tries again."""
+        if not trip.new_price:
+            return "cancelled"
+        trip.buy()
+        return "repriced"
+
+    def have_second_thoughts(self, trip: Trip) -> str:
+        """Money is asked back: by staff, through the bank, or both at once."""
+        ends = ["paid"] * 4 + ["refunded"] * 3 + ["disputed", "disputed", "both"]
+        end = trip.chance.choice(ends)
+        if end == "paid":
+            return end
+        with ThreadPoolExecutor(1) as bank:
+            if end != "refunded":
+                bank.submit(trip.chance.choice([trip.dispute, trip.dispute, trip.inquire]))
+            if end != "disputed":
+                end = self.give_back(trip)
+        if end == "disputed" and trip.chance.random() < 0.3:
+            trip.buy()  # as the trip is still wanted
+        return end
+
+    def give_back(self, trip: Trip) -> str:
+        """Some or all of it, often asked twice."""
+        if not self.wait_paid(trip):
+            return "not seen as paid"
+        refunded = trip.chance.choice([trip.refund, trip.refund_by_key, trip.refund_twice, trip.refund_twice])()
+        return "refunded" if refunded else "not refunded"
+
+    def wait_paid(self, trip: Trip) -> bool:
+        until = time.monotonic() + self.door.patience
         while time.monotonic() < until and not self.is_muted:
-            found = self.insist(http, "GET", f"/api/payments/booking/{booking_id}", None, self.token)
-            if found and found["paymentStatus"] == "Paid":
+            found = self.door.insist("GET", f"/api/payments/booking/{trip.booking_id}")
+            if found and found["paymentStatus"] in ("Paid", "Refunded"):
                 return True
             time.sleep(0.1)
         return False
+
+    # --- the end of a round
 
     def settle(self) -> None:
         """What a minute and the next reconciliation bring. Events still undelivered stay so: they are not needed.
 
         A real PostgREST takes a while to find a database again that was killed.
         """
+        self.stripe.end_outages()
         self.stripe.deliveries(on=False, forget=True)
         self.stack.wait_until_ready("api", seconds=60)
+        with self.app.app_context():
+            self.reconcile()
+        self.mute(False)
+
+    def is_still(self) -> bool:
+        """Whether no debit and no refund is on its way at Stripe."""
+        books = self.stripe.ledger()
+        under_way = [one["status"] for one in books["payment_intents"] + books["refunds"]]
+        return not {"processing", "pending"} & set(under_way)
+
+    def reconcile(self) -> None:
+        """In full until nothing fails, as a refund of what is disputed does once; then what is urgent."""
+        for step in (reconciliation.reconcile, lambda: reconciliation._settle(pause_seconds=0)):
+            for _ in range(QUIET_AFTER):
+                wait_for(self.is_still, 10, "Stripe is not done")
+                self._end_leases()
+                done = step()
+                if not done.get("errors") and not (done.get("canceled") or done.get("refunds")):
+                    break
+            else:
+                raise AssertionError(f"there is no end of work: {done}")
+
+    def _end_leases(self) -> None:
         with self.database() as db:
             db.execute("update refunds set lease_until = now() where status = 'reserved'")
-        with self.app.app_context():
-            done = reconcile()
-        self.stripe.deliveries(on=True)
-        self.is_muted = False
-        assert done.get("errors", 0) == 0, done
 
-    def compare(self, bookings: list[str]) -> None:
-        """Our books against Stripe's, booking by booking, to the cent. Raises AssertionError."""
-        books = self.stripe.ledger()
-        theirs: dict[str, list[tuple[str, int, int]]] = {booking: [] for booking in bookings}
-        for charge in books["charges"]:
-            booking = charge["metadata"]["booking_id"]
-            if booking in theirs and charge["paid"]:
-                theirs[booking].append((charge["payment_intent"], charge["amount_captured"], charge["amount_refunded"]))
+    def compare(self, trips: list[Trip]) -> None:
+        """Our books against Stripe's, payment by payment, to the cent. Raises AssertionError."""
         with self.database() as db:
-            for booking, taken in theirs.items():
-                ours = db.execute(
-                    "select gateway_payment_id, amount, amount_refunded from transactions"
-                    " where booking_id::text = %s and status in ('completed', 'refunded')",
-                    [booking],
-                ).fetchall()
-                assert sorted(ours) == sorted(taken), booking
-                assert len(taken) <= 1, f"{booking} was paid twice"
-                self.check_consequences(db, booking, taken)
-        made = Counter(refund["metadata"]["refund_id"] for refund in books["refunds"])
-        assert max(made.values(), default=1) == 1, "a refund was made twice"
-
-    def check_consequences(self, db: psycopg.Connection, booking: str, taken: list[tuple[str, int, int]]) -> None:
-        """The booking's status, one audit row per change and one mail per event follow the money."""
-        expected = {0: "Pending", 1: "Paid"}[len(taken)] if not taken or taken[0][2] < taken[0][1] else "Refunded"
-        status = fetch_row(db, "select payment_status from bookings where id::text = %s", [booking])[0]
-        assert status == expected or (status, expected) == ("Failed", "Pending"), (booking, status, expected)
-        audit = "select count(*) from transaction_audit_logs a join transactions t on t.id = a.transaction_id"
-        completed = " where t.booking_id::text = %s and a.old_status in ('pending', 'processing', 'failed')"
-        rows = fetch_row(db, audit + completed + " and a.new_status = 'completed'", [booking])[0]
-        assert rows == len(taken), f"{booking}: {rows} audit rows of completion"
-        told = "select count(*) from email_outbox where template = 'booking-confirmed' and booking_id::text = %s"
-        assert fetch_row(db, told, [booking])[0] == len(taken)
+            self.totals = compare(self.stripe.ledger(), db)
+            self.statuses.update(check_booking(db, trip.told) or "deleted" for trip in trips)
 
 
 @contextmanager
@@ -212,3 +252,4 @@ def battlefield(directory: Path) -> Iterator[Battlefield]:
             if "payment_gateway" in field.app.extensions:
                 field.app.extensions["payment_gateway"].session.close()
             field.stripe.http.close()
+            field.door.http.close()

@@ -18,14 +18,17 @@ from hypothesis.stateful import run_state_machine_as_test
 from devstack.stripe import Control, signed
 from tests.conftest import DIRECTORY
 from tests.factories import make_booking
-from tests.payments.crashes import PARTS, battlefield
+from tests.payments.crashes import LATENCIES, PARTS, Battlefield, battlefield
 from tests.payments.histories import Bookings, gateway_histories, outcome_in_order
+from tests.payments.pairs import PAIRS, run_pairs
 from tests.payments.test_rules import BRIEF
 from tests.payments.test_webhooks import example
+from tests.sure import fetch_row
 from tools.stack import Stack
 
 HISTORIES = settings(BRIEF, max_examples=10_000, derandomize=False, database=None, phases=[Phase.generate])
 JOURNEYS, AT_ONCE = 1000, 20
+REPETITIONS = 30  # of each pair
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(3600)]
 
@@ -36,15 +39,46 @@ def test_1000_payments_survive_parts_killed_at_random() -> None:
     try:
         with battlefield(directory) as field:
             for number in range(JOURNEYS // AT_ONCE):
-                ended += field.run(AT_ONCE, PARTS[number % len(PARTS)], seed + number)
-            money = field.stripe.ledger()["totals"]
-            print(
-                f"{ended.total()} payments, {JOURNEYS // AT_ONCE} kills, {field.faults} failed calls: 0 lost, 0 doubled"
-            )
-            print(f"{dict(ended)} in {time.monotonic() - started:.0f} s from seed {seed}; at Stripe and here: {money}")
+                # Ten latencies and four parts: each part is killed under each of them, over time.
+                latency = LATENCIES[number % len(LATENCIES)]
+                ended += field.run(AT_ONCE, PARTS[(number + number // 10) % len(PARTS)], seed + number, latency)
+            kills = JOURNEYS // AT_ONCE
+            print(f"{ended.total()} journeys, {kills} kills, {field.door.faults} failed calls: 0 cents differ")
+            print(f"{dict(ended)} in {time.monotonic() - started:.0f} s from seed {seed}")
+            print_books(field)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     assert ended["not begun"] + ended["not refunded"] < JOURNEYS * 0.1  # those that gave up, not believing
+
+
+def test_any_two_at_once_leave_the_books_equal() -> None:
+    directory, ended, started = DIRECTORY / "pairs", Counter(), time.monotonic()
+    seed = random.randrange(10**6)
+    try:
+        with battlefield(directory) as field:
+            for number in range(REPETITIONS):
+                ended += run_pairs(field, seed + number, LATENCIES[number % len(LATENCIES)])
+            print(f"{len(PAIRS)} pairs, each {REPETITIONS} times, {ended.total()} in all: 0 cents differ")
+            print(f"in {time.monotonic() - started:.0f} s from seed {seed}; {field.door.faults} failed calls")
+            print_books(field)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def print_books(field: Battlefield) -> None:
+    """What both sides hold, and what happened on the way to it."""
+    with field.database() as db:
+        disputes = dict(db.execute("select status, count(*) from disputes group by 1").fetchall())
+        alone = fetch_row(db, "select count(*), sum(amount) from refunds where requested_by = 'automatic'")
+        flags = dict(
+            db.execute(
+                "select review_reason, count(*) from transactions where review_reason > '' group by 1"
+            ).fetchall()
+        )
+    in_use = sum(call["status"] == 409 for call in field.stripe.requests("POST"))
+    print(f"at Stripe and here, in cents: {dict(field.totals)}; bookings {dict(field.statuses)}")
+    print(f"disputes {disputes}; sent back by itself {alone}; flags {flags}; keys in use at Stripe {in_use}")
+    print(f"refusals {dict(field.door.refusals)}")
 
 
 @pytest.fixture
