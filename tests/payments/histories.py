@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,18 @@ DISPUTE_NEWS = (
     ("won", 1, 0),
     ("won", 1, 1),
     ("lost", 2, 1),
+)
+# How one dispute goes on: (status, how often its amount was taken, and given back) after each piece of news. The fourth
+# comes in a later second than the third, as no bank decides twice in one.
+CHARGEBACK = (("needs_response", 0, 0), ("needs_response", 1, 0))
+DISPUTES = (
+    CHARGEBACK,
+    (*CHARGEBACK, ("under_review", 1, 0), ("lost", 1, 0)),
+    (*CHARGEBACK, ("won", 1, 1)),
+    (*CHARGEBACK, ("lost", 1, 0), ("won", 1, 1)),
+    (*CHARGEBACK, ("won", 1, 1), ("lost", 2, 1)),
+    (("warning_needs_response", 0, 0), ("warning_closed", 0, 0)),
+    (("warning_needs_response", 0, 0), *CHARGEBACK),
 )
 KINDS = ("payment.succeeded", "payment.failed", "payment.processing", "payment.canceled")
 BOOK = (
@@ -223,9 +236,26 @@ class Bookings(RuleBasedStateMachine):
         return "nothing was refused"
 
 
+# What is known of one payment: (status, amount refunded, amount withdrawn, review reason).
+Outcome = tuple[str, int, int, str | None]
+
+
 @st.composite
-def gateway_histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], tuple[str, int]]:
-    """What happened to one payment at the gateway: (its events in order, (status, amount refunded) at the end).
+def disputes(draw: st.DrawFn, left: int) -> tuple[list[tuple[int, dict[str, Any]]], int, str | None]:
+    """One dispute of what is left of a payment: its news, each some seconds later; what it holds at last, the flag."""
+    amount, course = draw(st.sampled_from([1, left])), draw(st.sampled_from(DISPUTES))
+    told = {"id": "dp_truth", "amount": amount, "created_at": _at(1)}
+    news = [
+        (max(0, number - 2), told | {"status": status, "withdrawals": taken, "reinstatements": given})
+        for number, (status, taken, given) in enumerate(course)
+    ]
+    status, taken, given = course[-1]
+    return news, amount * (taken - given), None if status in ("won", "warning_closed") else "dispute"
+
+
+@st.composite
+def gateway_histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], Outcome]:
+    """What happened to one payment at the gateway: its events in order, and the outcome.
 
     Several things may happen in one second. One cannot: a new try in the second in which the last one failed. Where
     only the charge's own events are subscribed to, refunds are known by their total, and failed ones not at all. The
@@ -247,40 +277,44 @@ def gateway_histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], tuple[str,
     end = draw(st.sampled_from(["paid", "paid", "paid", "canceled", "open"]))
     if end == "canceled":
         happen("payment.canceled", amount=30000)
-        status = "failed"
     if end != "paid":
-        return events, (status, 0)
+        return events, ("failed" if end == "canceled" else status, 0, 0, None)
     happen("payment.succeeded", amount=30000)
     refunds: dict[str, dict[str, Any]] = {}
+    disputed_after, withdrawn, review = draw(st.integers(0, 5)), 0, None
 
-    def total() -> int:
-        return sum(r["amount"] for r in refunds.values() if r["status"] in ("pending", "succeeded"))
-
-    for _ in range(draw(st.integers(0, 5))):
-        live = [r for r in refunds.values() if r["status"] in ("pending", "succeeded")]
+    for number in range(draw(st.integers(0, 5))):
+        if number == disputed_after and _total(refunds) < 30000:
+            news, withdrawn, review = draw(disputes(30000 - _total(refunds)))
+            events += [event("dispute.changed", "pi_truth", second + later, dispute=told) for later, told in news]
+            second += 1 + len(news)
+        live = _live(refunds)
         if live and is_each_told and draw(st.booleans()):
             refund = draw(st.sampled_from(live))
             refund["status"] = draw(
                 st.sampled_from(["failed"] if refund["status"] == "succeeded" else ["succeeded", "failed", "canceled"])
             )
             happen("refund.changed", refund=dict(refund))
-        elif total() < 30000:
-            amount = draw(st.sampled_from([amount for amount in (1, 5000, 30000) if amount <= 30000 - total()]))
+        elif (rest := 30000 - _total(refunds) - withdrawn) > 0:
+            amount = min(rest, draw(st.sampled_from([1, 5000, 30000])))
             second += draw(st.integers(0, 1))
             refund = {"id": f"re_{len(refunds)}", "amount": amount, "created_at": _at(second)}
             refund["status"] = draw(st.sampled_from(["pending", "succeeded"]))
             refunds[refund["id"]] = refund
             if is_each_told:
                 events.append(event("refund.changed", "pi_truth", second, refund=dict(refund)))
-            told = sum(one["amount"] for one in refunds.values()) if is_total_kept else total()
+            told = _sum(refunds.values()) if is_total_kept else _total(refunds)
             events.append(event("charge.refunded", "pi_truth", second, amount=30000, charge_refunded=told))
-    return events, ("refunded" if total() == 30000 else "completed", total())
+    return events, (
+        "refunded" if _total(refunds) + withdrawn >= 30000 else "completed",
+        _total(refunds),
+        withdrawn,
+        review,
+    )
 
 
-def outcome_in_order(
-    connection: psycopg.Connection, events: list[dict[str, Any]], order: random.Random
-) -> tuple[str, int]:
-    """Tell the events in a shuffled order, some of them twice; (status, amount refunded) then."""
+def outcome_in_order(connection: psycopg.Connection, events: list[dict[str, Any]], order: random.Random) -> Outcome:
+    """Tell the events in a shuffled order, some of them twice; what is known then."""
     told = events + [one for one in events if order.random() < 0.4]
     order.shuffle(told)
     with connection.transaction(force_rollback=True):
@@ -289,8 +323,23 @@ def outcome_in_order(
         ask(connection, "select attach_payment(%s, 'pi_truth')", task["transaction_id"])
         for one in told:
             tell(connection, one)
-        query = "select status, amount_refunded from transactions where booking_id::text = %s"
-        return fetch_row(connection, query, [booking_id])
+        query = "select status, amount_refunded, amount_withdrawn, review_reason from transactions"
+        status, refunded, withdrawn, review = fetch_row(
+            connection, f"{query} where booking_id::text = %s", [booking_id]
+        )
+        return status, refunded, withdrawn, review
+
+
+def _live(refunds: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [one for one in refunds.values() if one["status"] in ("pending", "succeeded")]
+
+
+def _total(refunds: dict[str, dict[str, Any]]) -> int:
+    return _sum(_live(refunds))
+
+
+def _sum(refunds: Iterable[dict[str, Any]]) -> int:
+    return sum(one["amount"] for one in refunds)
 
 
 def _at(second: int) -> str:

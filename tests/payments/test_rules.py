@@ -58,6 +58,16 @@ def test_a_stranger_beside_a_live_payment_is_not_handed_out(service_role):
         assert found == [("pi_x", "processing", False), ("pi_old", "processing", True)]
 
 
+def test_what_was_opened_for_another_price_is_not_handed_out(service_role):
+    """As one that was open before there was a trigger that closes it."""
+    with service_role.transaction(force_rollback=True):
+        booking_id = ask(service_role, BOOK, 300)
+        old = ask(service_role, "select begin_payment(%s)", booking_id)
+        service_role.execute("update transactions set amount = 25000 where id = %s", [old["transaction_id"]])
+        new = ask(service_role, "select begin_payment(%s)", booking_id)
+        assert (new["amount"], new["transaction_id"] == old["transaction_id"]) == (30000, False)
+
+
 def test_the_total_and_single_refunds_complete_each_other(service_role):
     """One refund is known by the charge's total alone, a later one only by itself, and an earlier one fails."""
     with service_role.transaction(force_rollback=True):

@@ -118,6 +118,7 @@ def any_order(connection: psycopg.Connection) -> None:
 
 
 CHECKS = [
+    test_rules.test_what_was_opened_for_another_price_is_not_handed_out,
     test_rules.test_a_stranger_beside_a_live_payment_is_not_handed_out,
     test_rules.test_the_total_and_single_refunds_complete_each_other,
     any_order,
