@@ -32,7 +32,7 @@ class Door:
     def __init__(self, url: str, staff_token: str, stripe: Control) -> None:
         self.http = httpx.Client(base_url=url, timeout=30, limits=httpx.Limits(max_connections=200))
         self.token, self.stripe = staff_token, stripe
-        self.patience = 12.0  # seconds that a person goes on trying
+        self.patience = 40.0  # seconds that a person goes on trying; a real PostgREST may need half of it after a kill
         self.faults = 0  # calls that were answered by a 5xx or not at all
         self.refusals: Counter[str] = Counter()  # by code
 
