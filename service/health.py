@@ -14,6 +14,7 @@ from service.errors import Forbidden, FunctionMissing, KeyRefused, ServiceError,
 from service.guards import public
 from service.mail.shapes import QueueStatus
 from service.payments import webhooks
+from service.payments.shapes import Backlog
 
 blueprint = Blueprint("health", __name__, url_prefix="/api", description="Is it alive, is it ready")
 
@@ -31,16 +32,6 @@ def read_migrations(folder: Path) -> dict[str, str]:
 
 
 NEEDED = read_migrations(MIGRATIONS)
-
-
-class Backlog(TypedDict):
-    """What of the payments waits: events of the gateway without effect yet, flags and disputes that want a person."""
-
-    waiting: int
-    oldest_seconds: int
-    unmatched: int
-    needs_review: int
-    disputes: int
 
 
 class Readiness(TypedDict):
@@ -181,8 +172,12 @@ def _backlogs(found: Readiness) -> Sentences:
 
 def _open_questions(payments: Backlog) -> Sentences:
     """What waits for a person, at the page /staff/payments."""
-    asked = {"review": ("needs_review", "flagged transactions"), "disputes": ("disputes", "open disputes")}
-    return {name: f"{told}: {payments[key]}" for name, (key, told) in asked.items() if payments[key]}  # type: ignore[literal-required]
+    questions = {}
+    if payments["needs_review"]:
+        questions["review"] = f"flagged transactions: {payments['needs_review']}"
+    if payments["disputes"]:
+        questions["disputes"] = f"open disputes: {payments['disputes']}"
+    return questions
 
 
 def _notes(applied: list[str]) -> Sentences:

@@ -65,7 +65,11 @@ def _start(data: PaymentRequest, customer_id: str | None) -> tuple[PaymentTask, 
         payment = gateway().retrieve_payment(task["payment_id"]) if task["payment_id"] else _create(task)
         if payment.state == "payable" and task["is_wanted"]:
             return task, payment
-        if payment.state == "payable" or payment.state == "unconfirmed" and store.is_left(task["transaction_id"]):
+        if (
+            payment.state == "payable"
+            or payment.state == "unconfirmed"
+            and store.note_unconfirmed(task["transaction_id"])
+        ):
             payment = gateway().cancel_payment(payment.id)
         store.apply_facts(payment.facts)  # faster than its event
         _refuse_taken(payment)

@@ -67,7 +67,7 @@ def _settle(pause_seconds: int) -> Counter[str]:
     for payment in work["cancel"]:
         _attempt(done, "canceled", _cancel_payment, payment)
     for task in work["refunds"]:
-        _attempt(done, "refunds", _settle_refund, task)
+        _attempt(done, "refunds", settle_refund, task, is_attended=False)
     for payment in work["ask"]:
         _attempt(done, "payments", _check_payment, payment)
     return done
@@ -100,11 +100,6 @@ def _check_payment(row: UnsettledPayment) -> None:
     """Ask how a payment stands."""
     payment = gateway().retrieve_payment(row["payment_id"], with_refunds=True)
     store.apply_facts(payment.facts, row["transaction_id"])
-
-
-def _settle_refund(task: RefundTask) -> None:
-    """Make a refund that nobody waits for, where the gateway has not made it yet."""
-    settle_refund({**task, "is_resumed": True}, is_attended=False)
 
 
 def _cancel_payment(row: UnsettledPayment) -> None:

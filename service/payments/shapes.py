@@ -238,8 +238,18 @@ class Flag(TypedDict):
     review_reason: str
 
 
+class Backlog(TypedDict):
+    """What waits: events of the gateway without effect yet, flags and disputes that want a person."""
+
+    waiting: int
+    oldest_seconds: int
+    unmatched: int
+    needs_review: int
+    disputes: int
+
+
 class Reconciled(TypedDict):
-    backlog: dict[str, int]
+    backlog: Backlog
     found: int
     flagged: list[Flag]
 

@@ -57,9 +57,9 @@ def keep_gateway_customer(customer_id: str, gateway_customer_id: str) -> None:
     rpc("keep_gateway_customer", p_customer_id=customer_id, p_gateway_customer_id=gateway_customer_id)
 
 
-def is_left(transaction_id: str) -> bool:
-    """Whether a payment has been waiting for its payer, as for an answer to the bank, since ten minutes ago."""
-    return rpc("is_payment_left", p_transaction_id=transaction_id)
+def note_unconfirmed(transaction_id: str) -> bool:
+    """Note that a payment waits for its payer, who may have to answer the bank; whether it did ten minutes ago already."""
+    return rpc("note_unconfirmed_payment", p_transaction_id=transaction_id)
 
 
 def renew_attempt(transaction_id: str, attempt: int) -> None:

@@ -62,6 +62,9 @@ create table if not exists public.transactions (
     constraint transactions_metadata_check check (jsonb_typeof(metadata) = 'object'),
   created_at timestamptz not null default clock_timestamp(),
   updated_at timestamptz not null default now(),
+  is_live boolean not null generated always as (
+    status in ('pending', 'processing', 'failed') and cancel_requested_at is null and canceled_at is null and gateway <> 'manual'
+  ) stored,
   constraint transactions_refunded_check check (
     status not in ('completed', 'refunded') or (status = 'refunded') = (amount <= amount_refunded + amount_withdrawn)
   ),
@@ -91,6 +94,7 @@ comment on column public.transactions.status_at is
   'When, at the gateway, the state came about: older news change nothing.';
 comment on column public.transactions.cancel_requested_at is
   'Superseded: to be canceled at the gateway, never handed out.';
+comment on column public.transactions.is_live is 'It can be paid, or is being paid; a booking has at most one.';
 comment on column public.transactions.checked_at is 'When reconciliation last asked the gateway.';
 comment on column public.transactions.unconfirmed_at is
   'Since when it is known to wait for its payer, as for an answer to the bank.';
@@ -100,9 +104,7 @@ comment on column public.transactions.created_at is
   'By the clock, not the transaction''s start: attempts of a booking wait for each other and are told apart by it.';
 
 create index if not exists transactions_booking_id_created_at_idx on public.transactions (booking_id, created_at desc);
-create unique index if not exists transactions_one_live_idx on public.transactions (booking_id)
-  where status in ('pending', 'processing', 'failed') and cancel_requested_at is null and canceled_at is null
-    and gateway <> 'manual';
+create unique index if not exists transactions_one_live_idx on public.transactions (booking_id) where is_live;
 create index if not exists transactions_customer_id_idx on public.transactions (customer_id) where customer_id is not null;
 create index if not exists transactions_created_at_id_idx on public.transactions (created_at desc, id desc);
 create index if not exists transactions_status_created_at_idx on public.transactions (status, created_at desc);

@@ -80,8 +80,7 @@ returns void language plpgsql volatile set search_path = '' as $$
 begin
   update public.transactions
   set status = 'failed', failure_code = 'superseded', cancel_requested_at = now()
-  where booking_id = p_booking_id and id is distinct from p_but and gateway <> 'manual'
-    and status in ('pending', 'failed') and canceled_at is null and cancel_requested_at is null;
+  where booking_id = p_booking_id and id is distinct from p_but and is_live and status <> 'processing';
 end $$;
 comment on function app.supersede_payments is
   'Mark what is open of a booking, but for one, as failed and to be canceled.';
@@ -169,8 +168,7 @@ begin
   select id into v_id from public.transactions
   where booking_id = p_booking.id and gateway <> 'manual' and (
     status = 'processing'
-    or status in ('pending', 'failed') and amount = v_amount and currency = v_currency and cancel_requested_at is null
-      and canceled_at is null
+    or is_live and amount = v_amount and currency = v_currency
   )
   order by (status = 'processing') desc, (cancel_requested_at is not null), created_at limit 1;
   if v_id is null then
@@ -294,7 +292,7 @@ $$;
 comment on function public.keep_gateway_customer is 'Note the gateway''s id of a customer, also of one deleted meanwhile.';
 
 -- The payer who closed the window at the bank's question would be kept out for as long as the gateway waits.
-create or replace function public.is_payment_left(p_transaction_id uuid)
+create or replace function public.note_unconfirmed_payment(p_transaction_id uuid)
 returns boolean language plpgsql volatile set search_path = '' as $$
 begin
   update public.transactions set unconfirmed_at = now() where id = p_transaction_id and unconfirmed_at is null;
@@ -302,8 +300,8 @@ begin
     select unconfirmed_at < now() - interval '10 minutes' from public.transactions where id = p_transaction_id
   );
 end $$;
-comment on function public.is_payment_left is
-  'Whether a payment, which waits for its payer, was seen to do so ten minutes ago.';
+comment on function public.note_unconfirmed_payment is
+  'Note that a payment waits for its payer; whether it was seen to do so ten minutes ago already.';
 
 -- A gateway answers the same fault under the same idempotency key for a day. No harm in a second payment there: the
 -- first one's secret was never answered, so nobody can pay it.
@@ -324,9 +322,7 @@ declare
 begin
   perform app.supersede_payments(new.id, case when new.status <> 'Cancelled' then (
     select id from public.transactions
-    where booking_id = new.id and status in ('pending', 'failed') and currency = v_currency
-      and amount = app.to_minor_units(new.amount, v_currency) and cancel_requested_at is null and canceled_at is null
-      and gateway <> 'manual'
+    where booking_id = new.id and is_live and currency = v_currency and amount = app.to_minor_units(new.amount, v_currency)
   ) end);
   return null;
 end $$;
@@ -1021,9 +1017,7 @@ begin
       case when v_named is null then '{"adopted": true}' else '{}' end::jsonb,
       -- Beside a live payment a stray one is not to be handed out.
       case when exists (
-        select from public.transactions
-        where booking_id = b.id and status in ('pending', 'processing', 'failed') and cancel_requested_at is null
-          and canceled_at is null and gateway <> 'manual'
+        select from public.transactions where booking_id = b.id and is_live
       ) then now() end
     from public.bookings b where b.id = v_booking_id
     returning id into v_id;
@@ -1223,10 +1217,19 @@ create or replace function app.describe_transaction(p_transaction public.transac
 returns jsonb language sql stable set search_path = '' as $$
   select to_jsonb(p_transaction) - array[
     'attempt', 'status_at', 'checked_at', 'charge_refunded', 'charge_refunded_at', 'cancel_requested_at', 'canceled_at',
-    'disputed_at', 'unconfirmed_at'
+    'disputed_at', 'unconfirmed_at', 'is_live'
   ];
 $$;
 comment on function app.describe_transaction is 'A transaction without what only the functions here need.';
+
+create or replace function app.describe_booking(p_booking public.bookings)
+returns jsonb language sql stable set search_path = '' as $$
+  select jsonb_build_object(
+    'id', p_booking.id, 'name', p_booking.name, 'email', p_booking.email, 'package', p_booking.package
+  )
+  where p_booking.id is not null;
+$$;
+comment on function app.describe_booking is 'Of a booking, what a list of payments shows; null without one.';
 
 create or replace function public.get_booking_payment(p_booking_id text, p_customer_id uuid default null)
 returns jsonb language plpgsql stable set search_path = '' as $$
@@ -1266,7 +1269,7 @@ create or replace function public.list_transactions(
   p_needs_review boolean default null
 ) returns jsonb language sql stable set search_path = '' as $$
   with found as (
-    select t, b.id, b.name, b.email, b.package
+    select t, b
     from public.transactions t
     left join public.bookings b on b.id = t.booking_id
     where (p_needs_review is null or t.needs_review = p_needs_review)
@@ -1283,9 +1286,7 @@ create or replace function public.list_transactions(
     'total', (select count(*) from found),
     'transactions', (
       select coalesce(jsonb_agg(
-        app.describe_transaction(page.t) || jsonb_build_object('bookings', case when page.id is not null then
-          jsonb_build_object('id', page.id, 'name', page.name, 'email', page.email, 'package', page.package)
-        end) order by (page.t).created_at desc, (page.t).id desc
+        app.describe_transaction(page.t) || jsonb_build_object('bookings', app.describe_booking(page.b)) order by (page.t).created_at desc, (page.t).id desc
       ), '[]')
       from (
         select * from found order by (t).created_at desc, (t).id desc
@@ -1300,9 +1301,7 @@ comment on function public.list_transactions is
 create or replace function public.get_transaction(p_id uuid)
 returns jsonb language sql stable set search_path = '' as $$
   select app.describe_transaction(t) || jsonb_build_object(
-    'bookings', case when b.id is not null then
-      jsonb_build_object('id', b.id, 'name', b.name, 'email', b.email, 'package', b.package)
-    end,
+    'bookings', app.describe_booking(b),
     'transaction_audit_logs', (
       select coalesce(jsonb_agg(to_jsonb(a) order by a.id), '[]')
       from public.transaction_audit_logs a where a.transaction_id = t.id
@@ -1361,8 +1360,7 @@ begin
   -- Whoever opened the page did not come back for a day, or the booking is gone.
   for v_abandoned in
     select id, booking_id from public.transactions
-    where status in ('pending', 'failed') and canceled_at is null and cancel_requested_at is null and gateway <> 'manual'
-      and (booking_id is null or created_at < now() - interval '1 day')
+    where is_live and status <> 'processing' and (booking_id is null or created_at < now() - interval '1 day')
     order by created_at limit p_limit
   loop
     -- The booking first, as everywhere; one that somebody is at has time.
@@ -1370,7 +1368,7 @@ begin
     continue when not found and v_abandoned.booking_id is not null;
     update public.transactions
     set status = 'failed', failure_code = coalesce(failure_code, 'abandoned'), cancel_requested_at = now()
-    where id = v_abandoned.id and status in ('pending', 'failed') and canceled_at is null and cancel_requested_at is null;
+    where id = v_abandoned.id and is_live and status <> 'processing';
   end loop;
   with claimed as (
     update public.transactions set checked_at = now()
@@ -1549,15 +1547,6 @@ comment on function public.finish_reconciliation is
   'payments the run found of which no event had told, and the flagged transactions.';
 
 -- What the page /staff/payments asks: what needs a person, and the transactions of a period as rows of a table.
-
-create or replace function app.describe_booking(p_booking public.bookings)
-returns jsonb language sql stable set search_path = '' as $$
-  select jsonb_build_object(
-    'id', p_booking.id, 'name', p_booking.name, 'email', p_booking.email, 'package', p_booking.package
-  )
-  where p_booking.id is not null;
-$$;
-comment on function app.describe_booking is 'Of a booking, what a list of payments shows; null without one.';
 
 -- A refund needs a person when the gateway failed to make it and none was made since, while there is money to give back;
 -- or when for an hour nobody could find out whether it was made.

@@ -12,7 +12,7 @@ drop function if exists
   app.recount_payment, app.settle_doubles, app.refunded_amount,
   app.note_refund, app.tell_of_refund, app.refund_rank, app.refund_unwanted, app.find_repeated_refund, app.tell_of_dispute,
   app.withdrawn_amount, app.dispute_rank, app.tell_of_payment, public.resolve_review, public.claim_payment_work,
-  public.forget_gateway_customer, public.keep_gateway_customer, public.is_payment_left, app.queue_payment_mail, public.renew_payment_attempt,
+  public.forget_gateway_customer, public.keep_gateway_customer, public.note_unconfirmed_payment, app.queue_payment_mail, public.renew_payment_attempt,
   public.attach_payment, public.begin_payment, app.check_agency_currency, app.open_payment, app.check_payable,
   app.recall_idempotency_key, app.keep_idempotency_key, app.supersede_payments;
 drop table if exists

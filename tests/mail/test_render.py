@@ -157,6 +157,14 @@ def test_an_alert_keeps_its_lines() -> None:
     assert re.search(r'class="message[^"]*" style="[^"]*white-space: pre-line', mail.html)
 
 
+def test_an_alert_about_a_payment_leads_to_it() -> None:
+    link = f"{PLACE['site_url']}/staff/payments?transaction=0c9be3b6"
+    mail = fill("staff-alert", transaction_id="0c9be3b6")
+    assert f"\n{link}\n" in mail.text and f'href="{link}"' in mail.html
+    for mail in (fill("staff-alert", transaction_id=None), fill_without("staff-alert", "transaction_id")):
+        assert "/staff/payments" not in mail.text + mail.html
+
+
 def test_an_unknown_template_is_none() -> None:
     with pytest.raises(render.Unwritable):
         render.render("../secrets", {}, **PLACE)

@@ -176,6 +176,21 @@ def test_an_abandoned_one_is_canceled_after_a_day(api, db, stripe, settle, opene
     assert api.post(CREATE, {"bookingId": booking_id})["paymentIntentId"] != intent
 
 
+def test_the_worker_waits_for_no_booking_that_somebody_is_at(stack, db, settle, stripe, opened):
+    """It takes the booking before its payment, as everybody does, so that nobody waits in a circle."""
+    booking_id, intent = opened()
+    db.execute(
+        "update transactions set created_at = now() - interval '25 hours' where booking_id::text = %s", [booking_id]
+    )
+    with psycopg.connect(stack.postgres.uri()) as other:
+        other.execute("select from bookings where id::text = %s for update", [booking_id])
+        settle()
+        assert stripe.get(intent)["status"] == "requires_payment_method"
+        other.execute("update transactions set metadata = metadata where booking_id::text = %s", [booking_id])
+    settle()
+    assert stripe.get(intent)["status"] == "canceled"
+
+
 @pytest.mark.parametrize("is_declined", [False, True])
 def test_a_booking_that_was_never_paid_can_be_deleted(staff, db, stripe, hook, settle, opened, is_declined):
     booking_id, intent = opened()

@@ -53,7 +53,7 @@ MUTANTS = {
         "> (charge_refunded_at, charge_refunded)",
         "> (charge_refunded_at, 10^9)",
     ),
-    "failed ones stay open": ("supersede_payments", "status in ('pending', 'failed')", "status in ('pending')"),
+    "failed ones stay open": ("supersede_payments", "status <> 'processing'", "status = 'pending'"),
     "others stay payable": ("complete_payment", "perform app.supersede_payments(v_booking.id, p_id);", ""),
     "double payments pass": ("settle_doubles", "cardinality(v_standing) > 1 and p_is_new", "false"),
     "doubles stay flagged": ("settle_doubles", "cardinality(v_standing) = 1", "false"),

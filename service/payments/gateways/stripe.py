@@ -72,19 +72,19 @@ class StripeGateway:
 
     def create_payment(self, task: PaymentTask) -> Payment:
         key = f"{task['transaction_id']}:{task['attempt']}"
-        return self.flights.share(key, lambda: self._create_payment_or_customer(task))
+        return self.flights.share(key, lambda: self._create_payment(task))
 
-    def _create_payment_or_customer(self, task: PaymentTask) -> Payment:
+    def _create_payment(self, task: PaymentTask) -> Payment:
         known = task["gateway_customer_id"]
         try:
-            return self._create_payment(task, known)
+            return self._create_intent(task, known)
         except GatewayError as error:
             if error.code != MISSING or not known:
                 raise
             # Deleted in the dashboard, or made in the other mode (test or live).
-            return self._create_payment(task, self._create_customer(task, instead_of=known))
+            return self._create_intent(task, self._create_customer(task, instead_of=known))
 
-    def _create_payment(self, task: PaymentTask, customer_id: str | None) -> Payment:
+    def _create_intent(self, task: PaymentTask, customer_id: str | None) -> Payment:
         params: dict[str, Any] = {
             "amount": task["amount"],
             "currency": task["currency"],

@@ -35,8 +35,7 @@ returns void language plpgsql volatile set search_path = '' as $$
 begin
   update public.transactions
   set status = 'failed', failure_code = 'superseded', cancel_requested_at = now()
-  where booking_id = p_booking_id and id is distinct from p_but and gateway <> 'manual'
-    and status in ('pending', 'failed') and canceled_at is null and cancel_requested_at is null;
+  where booking_id = p_booking_id and id is distinct from p_but and is_live and status <> 'processing';
 end $$;
 comment on function app.supersede_payments is
   'Mark what is open of a booking, but for one, as failed and to be canceled.';
@@ -124,8 +123,7 @@ begin
   select id into v_id from public.transactions
   where booking_id = p_booking.id and gateway <> 'manual' and (
     status = 'processing'
-    or status in ('pending', 'failed') and amount = v_amount and currency = v_currency and cancel_requested_at is null
-      and canceled_at is null
+    or is_live and amount = v_amount and currency = v_currency
   )
   order by (status = 'processing') desc, (cancel_requested_at is not null), created_at limit 1;
   if v_id is null then
@@ -249,7 +247,7 @@ $$;
 comment on function public.keep_gateway_customer is 'Note the gateway''s id of a customer, also of one deleted meanwhile.';
 
 -- The payer who closed the window at the bank's question would be kept out for as long as the gateway waits.
-create or replace function public.is_payment_left(p_transaction_id uuid)
+create or replace function public.note_unconfirmed_payment(p_transaction_id uuid)
 returns boolean language plpgsql volatile set search_path = '' as $$
 begin
   update public.transactions set unconfirmed_at = now() where id = p_transaction_id and unconfirmed_at is null;
@@ -257,8 +255,8 @@ begin
     select unconfirmed_at < now() - interval '10 minutes' from public.transactions where id = p_transaction_id
   );
 end $$;
-comment on function public.is_payment_left is
-  'Whether a payment, which waits for its payer, was seen to do so ten minutes ago.';
+comment on function public.note_unconfirmed_payment is
+  'Note that a payment waits for its payer; whether it was seen to do so ten minutes ago already.';
 
 -- A gateway answers the same fault under the same idempotency key for a day. No harm in a second payment there: the
 -- first one's secret was never answered, so nobody can pay it.
@@ -279,9 +277,7 @@ declare
 begin
   perform app.supersede_payments(new.id, case when new.status <> 'Cancelled' then (
     select id from public.transactions
-    where booking_id = new.id and status in ('pending', 'failed') and currency = v_currency
-      and amount = app.to_minor_units(new.amount, v_currency) and cancel_requested_at is null and canceled_at is null
-      and gateway <> 'manual'
+    where booking_id = new.id and is_live and currency = v_currency and amount = app.to_minor_units(new.amount, v_currency)
   ) end);
   return null;
 end $$;

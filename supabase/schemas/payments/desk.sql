@@ -1,14 +1,5 @@
 -- What the page /staff/payments asks: what needs a person, and the transactions of a period as rows of a table.
 
-create or replace function app.describe_booking(p_booking public.bookings)
-returns jsonb language sql stable set search_path = '' as $$
-  select jsonb_build_object(
-    'id', p_booking.id, 'name', p_booking.name, 'email', p_booking.email, 'package', p_booking.package
-  )
-  where p_booking.id is not null;
-$$;
-comment on function app.describe_booking is 'Of a booking, what a list of payments shows; null without one.';
-
 -- A refund needs a person when the gateway failed to make it and none was made since, while there is money to give back;
 -- or when for an hour nobody could find out whether it was made.
 create or replace function app.troubled_refunds()

@@ -202,9 +202,7 @@ begin
       case when v_named is null then '{"adopted": true}' else '{}' end::jsonb,
       -- Beside a live payment a stray one is not to be handed out.
       case when exists (
-        select from public.transactions
-        where booking_id = b.id and status in ('pending', 'processing', 'failed') and cancel_requested_at is null
-          and canceled_at is null and gateway <> 'manual'
+        select from public.transactions where booking_id = b.id and is_live
       ) then now() end
     from public.bookings b where b.id = v_booking_id
     returning id into v_id;

@@ -4,10 +4,19 @@ create or replace function app.describe_transaction(p_transaction public.transac
 returns jsonb language sql stable set search_path = '' as $$
   select to_jsonb(p_transaction) - array[
     'attempt', 'status_at', 'checked_at', 'charge_refunded', 'charge_refunded_at', 'cancel_requested_at', 'canceled_at',
-    'disputed_at', 'unconfirmed_at'
+    'disputed_at', 'unconfirmed_at', 'is_live'
   ];
 $$;
 comment on function app.describe_transaction is 'A transaction without what only the functions here need.';
+
+create or replace function app.describe_booking(p_booking public.bookings)
+returns jsonb language sql stable set search_path = '' as $$
+  select jsonb_build_object(
+    'id', p_booking.id, 'name', p_booking.name, 'email', p_booking.email, 'package', p_booking.package
+  )
+  where p_booking.id is not null;
+$$;
+comment on function app.describe_booking is 'Of a booking, what a list of payments shows; null without one.';
 
 create or replace function public.get_booking_payment(p_booking_id text, p_customer_id uuid default null)
 returns jsonb language plpgsql stable set search_path = '' as $$
@@ -47,7 +56,7 @@ create or replace function public.list_transactions(
   p_needs_review boolean default null
 ) returns jsonb language sql stable set search_path = '' as $$
   with found as (
-    select t, b.id, b.name, b.email, b.package
+    select t, b
     from public.transactions t
     left join public.bookings b on b.id = t.booking_id
     where (p_needs_review is null or t.needs_review = p_needs_review)
@@ -64,9 +73,7 @@ create or replace function public.list_transactions(
     'total', (select count(*) from found),
     'transactions', (
       select coalesce(jsonb_agg(
-        app.describe_transaction(page.t) || jsonb_build_object('bookings', case when page.id is not null then
-          jsonb_build_object('id', page.id, 'name', page.name, 'email', page.email, 'package', page.package)
-        end) order by (page.t).created_at desc, (page.t).id desc
+        app.describe_transaction(page.t) || jsonb_build_object('bookings', app.describe_booking(page.b)) order by (page.t).created_at desc, (page.t).id desc
       ), '[]')
       from (
         select * from found order by (t).created_at desc, (t).id desc
@@ -81,9 +88,7 @@ comment on function public.list_transactions is
 create or replace function public.get_transaction(p_id uuid)
 returns jsonb language sql stable set search_path = '' as $$
   select app.describe_transaction(t) || jsonb_build_object(
-    'bookings', case when b.id is not null then
-      jsonb_build_object('id', b.id, 'name', b.name, 'email', b.email, 'package', b.package)
-    end,
+    'bookings', app.describe_booking(b),
     'transaction_audit_logs', (
       select coalesce(jsonb_agg(to_jsonb(a) order by a.id), '[]')
       from public.transaction_audit_logs a where a.transaction_id = t.id

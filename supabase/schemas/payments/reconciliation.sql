@@ -13,8 +13,7 @@ begin
   -- Whoever opened the page did not come back for a day, or the booking is gone.
   for v_abandoned in
     select id, booking_id from public.transactions
-    where status in ('pending', 'failed') and canceled_at is null and cancel_requested_at is null and gateway <> 'manual'
-      and (booking_id is null or created_at < now() - interval '1 day')
+    where is_live and status <> 'processing' and (booking_id is null or created_at < now() - interval '1 day')
     order by created_at limit p_limit
   loop
     -- The booking first, as everywhere; one that somebody is at has time.
@@ -22,7 +21,7 @@ begin
     continue when not found and v_abandoned.booking_id is not null;
     update public.transactions
     set status = 'failed', failure_code = coalesce(failure_code, 'abandoned'), cancel_requested_at = now()
-    where id = v_abandoned.id and status in ('pending', 'failed') and canceled_at is null and cancel_requested_at is null;
+    where id = v_abandoned.id and is_live and status <> 'processing';
   end loop;
   with claimed as (
     update public.transactions set checked_at = now()
