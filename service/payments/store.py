@@ -58,7 +58,7 @@ def keep_gateway_customer(customer_id: str, gateway_customer_id: str) -> None:
 
 
 def note_unconfirmed(transaction_id: str) -> bool:
-    """Note that a payment waits for its payer, who may have to answer the bank; whether it did ten minutes ago already."""
+    """Note that a payment waits for its payer, who may have to answer the bank; whether it did ten minutes ago."""
     return rpc("note_unconfirmed_payment", p_transaction_id=transaction_id)
 
 
