@@ -22,7 +22,7 @@ from service.payments import reconciliation
 from tests.client import Client
 from tests.factories import make_booking, make_staff
 from tests.payments.books import check_booking, compare
-from tests.payments.people import Door, Trip
+from tests.payments.people import PATIENCE, Door, Trip
 from tests.sure import fetch_row
 from tools.stack import Stack, free_ports
 
@@ -39,6 +39,7 @@ class Battlefield:
         self.stack = stack
         self.stripe = Control(stack.url("stripe"))
         self.is_muted = False
+        self.latency = 0.0
         self.app = create_app(Config.from_env())
         with self.database() as db:
             self.door = Door(stack.url("service"), make_staff(Client(self.app), db).token, self.stripe)
@@ -78,7 +79,8 @@ class Battlefield:
         use.
         """
         self.stripe.end_outages()
-        self.door.patience = 12 + 4 * seconds
+        self.latency = seconds
+        self.door.patience = PATIENCE + 4 * seconds
         if seconds:
             when = chance.choice(["before", "after"])
             self.stripe.outage("delay", method="POST", when=when, seconds=seconds)
@@ -186,7 +188,7 @@ class Battlefield:
         return "refunded" if refunded else "not refunded"
 
     def wait_paid(self, trip: Trip) -> bool:
-        until = time.monotonic() + self.door.patience
+        until = time.monotonic() + 12 + 4 * self.latency  # for what may never come, as the payment was declined
         while time.monotonic() < until and not self.is_muted:
             found = self.door.insist("GET", f"/api/payments/booking/{trip.booking_id}")
             if found and found["paymentStatus"] in ("Paid", "Refunded"):

@@ -26,13 +26,16 @@ CHARGEBACKS = (
 INQUIRIES = ((), (("close_dispute", "warning_closed"),), (("escalate",),), (("escalate",), ("close_dispute", "lost")))
 
 
+PATIENCE = 40  # seconds that a person goes on trying; a real PostgREST may need half of them after a kill
+
+
 class Door:
     """The service from outside: a call is made again while it is answered by a 5xx or not at all."""
 
     def __init__(self, url: str, staff_token: str, stripe: Control) -> None:
         self.http = httpx.Client(base_url=url, timeout=30, limits=httpx.Limits(max_connections=200))
         self.token, self.stripe = staff_token, stripe
-        self.patience = 40.0  # seconds that a person goes on trying; a real PostgREST may need half of it after a kill
+        self.patience = float(PATIENCE)
         self.faults = 0  # calls that were answered by a 5xx or not at all
         self.refusals: Counter[str] = Counter()  # by code
 
