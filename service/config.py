@@ -63,6 +63,7 @@ ACCOUNT_LIMITS = {
     "login_account": "10 per 5 minutes",
     "password_account": "10 per 5 minutes",
     "booking_account": "30 per 10 minutes; 200 per day",
+    "booking_claim": "10 per day",
     "verification_mail": "1 per 60 seconds; 3 per 6 hours",
     "reset_mail": "1 per 60 seconds; 5 per day",
 }

@@ -109,6 +109,17 @@ def anyone_signed_in(view: View) -> View:
     return _guarded(view, check)
 
 
+def claims_at_hand() -> Claims | None:
+    """For a public view: the claims of the customer's token that comes along; None without one that is good.
+
+    The session that they name is not looked at.
+    """
+    try:
+        return _claims("customer")
+    except (Unauthorized, Forbidden):
+        return None
+
+
 def require_permission(permission: str) -> None:
     """Raise ``Forbidden`` unless the signed-in member of staff has the permission."""
     if permission not in current_staff()["permissions"]:

@@ -1,4 +1,4 @@
-"""Our own pages for staff: each one file of HTML and one of JavaScript, and nothing from anywhere else."""
+"""Our own pages, for staff and of mailed links: each one file of HTML and one of JavaScript, and nothing else."""
 
 from pathlib import Path
 
@@ -16,11 +16,11 @@ POLICY = (
 )
 
 
-def add_page(name: str, html: Path) -> None:
-    """Serve a page at /staff/<name>, and the script beside it at /staff/<name>.js, to anybody: they hold no data."""
+def add_page(name: str, html: Path, folder: str = "staff") -> None:
+    """Serve a page at /<folder>/<name>, and the script beside it at that and .js, to anybody: they hold no data."""
     for path, file, mimetype in (
-        (f"/staff/{name}", html, "text/html"),
-        (f"/staff/{name}.js", html.with_suffix(".js"), "text/javascript"),
+        (f"/{folder}/{name}", html, "text/html"),
+        (f"/{folder}/{name}.js", html.with_suffix(".js"), "text/javascript"),
     ):
         blueprint.add_url_rule(path, path.rpartition("/")[2].replace(".", "-"), _view(file.read_text(), mimetype))
 

@@ -45,7 +45,8 @@ def make_customer(api: Client, db: psycopg.Connection, **profile: Any) -> Custom
     """A customer with a proven address and a session."""
     given = {"email": unique_email("customer"), "password": PASSWORD, "name": "Ada Byron", **profile}
     answer = api.post("/api/customers/register", given, expect=201)
-    db.execute("update customers set status = 'active', verified_at = now() where id = %s", [answer["customerId"]])
+    proven = "update customers set status = 'active', verified_at = now(), owner_proven_at = now() where id = %s"
+    db.execute(proven, [answer["customerId"]])
     token = answer["token"]
     return Customer(answer["customerId"], given["email"], given["password"], token, api.signed_in(token))
 

@@ -2,8 +2,9 @@
 
 from service.api import Answer
 from service.customers import blueprint, store
-from service.customers.schemas import BookingAnswerSchema, BookingsSchema
+from service.customers.schemas import BookingAnswerSchema, BookingsSchema, ClaimBookingSchema
 from service.guards import customer_required
+from service.limits import limit
 from service.pagination import Page, PageSchema, paginate
 
 
@@ -23,3 +24,17 @@ def list_bookings(query: Page, customer_id: str) -> Answer:
 def get_booking(customer_id: str, booking_id: str) -> Answer:
     """Show one of the customer's bookings"""
     return {"booking": store.get_booking(customer_id, booking_id)}
+
+
+@blueprint.post("/<customer_id>/bookings/claim")
+@customer_required
+@limit("token")
+@blueprint.arguments(ClaimBookingSchema)
+@blueprint.response(200, BookingAnswerSchema)
+def claim_booking(data: dict[str, str], customer_id: str) -> Answer:
+    """Take over a booking made as guest before the address was verified
+
+    By its id, as its mail names it, and its travel date. Needed where the account's link was opened in another browser
+    than the one that registered. 404 `booking_not_found` for anything that does not fit.
+    """
+    return {"booking": store.claim_booking(customer_id, data["bookingId"], data["travelDate"])}

@@ -1,6 +1,7 @@
 """Making an account."""
 
 from service.api import Answer
+from service.cookies import set_session_cookie
 from service.credentials import hash_password, issue_customer_token
 from service.customers import blueprint, store
 from service.customers.schemas import RegisterCustomerSchema, RegisteredCustomerSchema
@@ -17,13 +18,16 @@ from service.limits import limit
 def register_customer(data: Registration) -> Answer:
     """Create an account
 
-    A mail with a link to verify the address follows. 409 `email_taken`.
+    Answers a token and sets the cookie `jklg_customer`, by which the browser is known again when it opens the link of
+    the mail that follows. 409 `email_taken`.
     """
     hashed = hash_password(data["password"])
     made = store.register_customer(data["email"], hashed, data["name"], data["phone"])
+    token = issue_customer_token(made["customer_id"], data["email"], made["session_id"])
+    set_session_cookie("customer", token)
     return {
         "customerId": made["customer_id"],
-        "token": issue_customer_token(made["customer_id"], data["email"], made["session_id"]),
+        "token": token,
         "message": "Account created successfully. Please verify your email.",
         "requiresVerification": True,
     }

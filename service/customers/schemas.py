@@ -8,7 +8,7 @@ from marshmallow import ValidationError, fields, post_load, validate, validates_
 from service.api import MessageSchema
 from service.bookings.schemas import OwnBookingSchema
 from service.customers.shapes import Registration
-from service.fields import Changes, ChangeSchema, EmailAddress, Flag, Schema, Text, UuidText
+from service.fields import Changes, ChangeSchema, Day, EmailAddress, Flag, RecordId, Schema, Text, UuidText
 from service.pagination import PaginationSchema
 from service.passwords import IS_EMAIL, NewPassword, Password, is_email
 
@@ -140,6 +140,11 @@ class BookingAnswerSchema(Schema):
 class BookingsSchema(Schema):
     bookings = fields.List(fields.Nested(OwnBookingSchema))
     pagination = fields.Nested(PaginationSchema)
+
+
+class ClaimBookingSchema(Schema):
+    bookingId = RecordId(required=True)
+    travelDate = Day(required=True)
 
 
 class AddressSchema(Schema):

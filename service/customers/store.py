@@ -17,6 +17,7 @@ from service.customers.shapes import (
     Verification,
 )
 from service.database import Row, customer_rpc, customer_table, one, rpc, run, table
+from service.errors import NotFound
 from service.fields import Changes
 from service.limits import account_limits
 from service.pagination import Page
@@ -40,9 +41,14 @@ def register_customer(email: str, password_hash: str, name: str, phone: str | No
     )
 
 
-def verify_email(customer_id: str, token_hash: str) -> Verification:
-    """Spend a verification link. Raises 400 ``token_…``."""
-    return rpc("verify_email", p_customer_id=customer_id, p_token_hash=token_hash)
+def verify_email(customer_id: str, token_hash: str, session_id: str | None) -> Verification:
+    """Spend a verification link; of the sessions only the caller's stays. Raises 400 ``token_…``."""
+    return rpc("verify_email", p_customer_id=customer_id, p_token_hash=token_hash, p_session_id=session_id)
+
+
+def disown_account(customer_id: str, token_hash: str) -> None:
+    """Delete an unproven account, by the link of one of its mails. Raises 400 ``token_invalid``, 409."""
+    rpc("disown_account", p_customer_id=customer_id, p_token_hash=token_hash)
 
 
 def request_verification_mail(email: str) -> None:
@@ -145,6 +151,20 @@ def get_booking(customer_id: str, booking_id: str) -> OwnBooking:
     """One booking of the customer. Raises ``NotFound``."""
     query = customer_table(customer_id, "booking_summaries").select("*").eq("customer_id", customer_id)
     return one(query.eq("id", booking_id).limit(1), "Booking")
+
+
+def claim_booking(customer_id: str, booking_id: str, travel_date: str) -> OwnBooking:
+    """Take over a guest booking under the customer's address. Raises ``NotFound`` for a wrong guess, and 429."""
+    found: OwnBooking | None = rpc(
+        "claim_booking",
+        p_customer_id=customer_id,
+        p_booking_id=booking_id,
+        p_travel_date=travel_date,
+        p_limits=account_limits("booking_claim"),
+    )
+    if found is None:
+        raise NotFound.of("Booking")
+    return found
 
 
 def list_addresses(customer_id: str) -> list[Address]:

@@ -10,16 +10,20 @@ from service.database import rpc
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of link: the site's page, the SQL function that issues it, and the setting of its lifetime."""
+    """One kind of link: the site's page, the SQL function that issues it, the setting of its lifetime.
+
+    And the page of ours, opened with the same token, for who got the mail for nothing they did.
+    """
 
     page: str
     issue: str
     ttl: str
+    refusal_page: str | None = None
 
 
 # The customers' pages are the existing React site's; staff's is service/auth/invitation.py.
 LINKS = {
-    "email-verification": Kind("verify-email", "issue_email_token", "verify_token_ttl"),
+    "email-verification": Kind("verify-email", "issue_email_token", "verify_token_ttl", "account/not-me"),
     "password-reset": Kind("reset-password", "issue_email_token", "reset_token_ttl"),
     "staff-invitation": Kind("staff/set-password", "issue_staff_invitation", "verify_token_ttl"),
 }

@@ -233,7 +233,7 @@ begin
     raise sqlstate 'PT409' using message = 'Email already registered', hint = 'email_taken';
   end if;
   insert into public.customer_preferences (customer_id) values (v_id);
-  perform app.queue_email('email-verification', p_email, jsonb_build_object('name', p_name), p_customer_id => v_id);
+  perform app.queue_email('email-verification', p_email, '{}', p_customer_id => v_id);
   perform app.record_customer_event(v_id, 'registered');
   return jsonb_build_object(
     'customer_id', v_id, 'session_id', app.start_customer_session(v_id, p_session_seconds)
@@ -325,25 +325,30 @@ begin
 end $$;
 comment on function app.check_link is 'PT400 unless the link of a mail may be used; p_expires_at is null for none.';
 
--- The address is proven: what was booked as guest with it becomes the customer's, never earlier.
-create or replace function app.mark_customer_verified(p_customer_id uuid)
+-- The address is proven. Whether also its owner is: then what was booked as guest with it becomes theirs, never earlier.
+create or replace function app.mark_customer_verified(p_customer_id uuid, p_is_owner boolean)
 returns void language plpgsql volatile set search_path = '' as $$
-declare
-  v_email text := (select lower(email) from public.customers where id = p_customer_id);
 begin
   update public.customers
   set verified_at = now(), status = case when status = 'pending' then 'active' else status end
   where id = p_customer_id and verified_at is null;
-  update public.bookings set customer_id = p_customer_id where customer_id is null and lower(email) = v_email;
+  perform app.prove_owner(id) from public.customers
+  where id = p_customer_id and (p_is_owner or owner_proven_at is not null);
 end $$;
 comment on function app.mark_customer_verified is
-  'Note that the address is proven and hand over the guest bookings made with it.';
+  'Note that the address is proven; with p_is_owner, or after a password by a mailed link, its owner is as well.';
 
-create or replace function public.verify_email(p_customer_id uuid, p_token_hash text)
+-- An account that waits for its link has no other session than that of the browser which registered. Who comes with it has
+-- chosen the password; who comes without may have got the link for an account that somebody else made.
+create or replace function public.verify_email(p_customer_id uuid, p_token_hash text, p_session_id uuid default null)
 returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
   v_verified_at timestamptz;
   v_token public.email_verification_tokens;
+  v_is_registrant boolean := exists (
+    select from public.customer_sessions
+    where id = p_session_id and customer_id = p_customer_id and expires_at > now()
+  );
 begin
   perform app.lock_address((select email from public.customers where id = p_customer_id));
   select verified_at into v_verified_at from public.customers
@@ -356,12 +361,16 @@ begin
   perform app.check_link(v_token.expires_at, v_token.used_at, v_token.superseded_at);
   update public.email_verification_tokens set used_at = now()
   where customer_id = p_customer_id and used_at is null and superseded_at is null;
-  perform app.mark_customer_verified(p_customer_id);
-  perform app.record_customer_event(p_customer_id, 'verified');
+  perform app.mark_customer_verified(p_customer_id, v_is_registrant);
+  delete from public.customer_sessions where customer_id = p_customer_id and id is distinct from p_session_id;
+  perform app.record_customer_event(
+    p_customer_id, 'verified', p_details => jsonb_build_object('by_registrant', v_is_registrant)
+  );
   return jsonb_build_object('is_first', true, 'customer', app.customer_json(p_customer_id));
 end $$;
 comment on function public.verify_email is
-  'Spend a verification link: {is_first: true, customer}; {is_first: false} for the link that verified already. PT400.';
+  'Spend a verification link: {is_first: true, customer}; {is_first: false} for the link that verified already. All sessions '
+  'end but p_session_id; where that is the one that registered, earlier guest bookings are handed over. PT400.';
 
 create or replace function public.verify_customer_by_hand(p_email text)
 returns jsonb language plpgsql volatile set search_path = '' as $$
@@ -374,7 +383,7 @@ begin
   if v_id is null then
     raise sqlstate 'PT404' using message = 'Customer not found', hint = 'customer_not_found';
   end if;
-  perform app.mark_customer_verified(v_id);
+  perform app.mark_customer_verified(v_id, true);
   perform app.record_customer_event(v_id, 'verified');
   return app.customer_json(v_id);
 end $$;
@@ -422,18 +431,22 @@ create or replace function public.reset_password(
 declare
   v_token public.password_reset_tokens;
 begin
+  perform app.lock_address((select email from public.customers where id = p_customer_id));
   perform from public.customers where id = p_customer_id and deleted_at is null for no key update;
   select * into v_token from public.password_reset_tokens
   where token_hash = p_token_hash and customer_id = p_customer_id;
   perform app.check_link(v_token.expires_at, v_token.used_at, v_token.superseded_at);
   perform app.set_customer_password(p_customer_id, p_password_hash);
   delete from public.customer_sessions where customer_id = p_customer_id;
+  perform app.prove_owner(p_customer_id);
   perform app.record_customer_event(p_customer_id, 'password_reset');
 end $$;
 comment on function public.reset_password is
-  'Spend a reset link: the new hash is set, all sessions and links end, the notice is queued. PT400.';
+  'Spend a reset link: the new hash is set, all sessions and links end, the notice is queued; who reads the mail has the '
+  'password now, so that earlier guest bookings are theirs. PT400.';
 
--- p_old_hash is the one that the service compared: of two changes at once one finds that it is no longer the current.
+-- p_old_hash is the one that the service compared: of two changes at once one finds that it is no longer the current. It hands
+-- no earlier bookings over: whoever registered with somebody's address knows the old password.
 create or replace function public.change_password(
   p_customer_id uuid, p_session_id uuid, p_old_hash text, p_new_hash text
 ) returns void language plpgsql volatile set search_path = '' as $$
@@ -480,7 +493,7 @@ declare
   v_bookings text[];
 begin
   perform app.lock_address((select email from public.customers where id = p_customer_id));
-  v_proven := (select lower(email) from public.customers where id = p_customer_id and verified_at is not null);
+  v_proven := app.proven_address(p_customer_id);
   v_bookings := array(
     select id::text from public.bookings
     where customer_id = p_customer_id or (customer_id is null and lower(email) = v_proven) for update
@@ -518,6 +531,28 @@ end $$;
 comment on function public.delete_customer is
   'Erase the person from the account, its bookings, tickets and mails; payments and audit rows stay, the address is free again. '
   'PT401 when p_password_hash, which the service compared, is not the current one.';
+
+-- An older link does it as well, and one past its time: whoever got the mail may say so for as long as nobody confirmed.
+create or replace function public.disown_account(p_customer_id uuid, p_token_hash text)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_customer public.customers;
+begin
+  perform app.lock_address((select email from public.customers where id = p_customer_id));
+  select c.* into v_customer from public.customers c
+  join public.email_verification_tokens t on t.customer_id = c.id
+  where c.id = p_customer_id and t.token_hash = p_token_hash;
+  if v_customer.id is null then
+    raise sqlstate 'PT400' using message = 'This link is not valid.', hint = 'token_invalid';
+  elsif v_customer.verified_at is not null then
+    raise sqlstate 'PT409' using hint = 'already_verified',
+      message = 'This address is confirmed already. Ask for a new password, which keeps everybody else out.';
+  end if;
+  perform app.record_customer_event(p_customer_id, 'disowned');
+  perform public.delete_customer(p_customer_id, v_customer.password_hash);
+end $$;
+comment on function public.disown_account is
+  'Who got a verification mail never registered: the account goes, while it is unproven. PT400, PT409 already_verified.';
 
 create or replace function public.clean_expired()
 returns integer language plpgsql volatile set search_path = '' as $$
@@ -588,6 +623,31 @@ returns jsonb language sql stable set search_path = '' as $$
 $$;
 comment on function public.list_customer_bookings is
   'One page of a customer''s bookings, as the site reads them: {total, bookings}.';
+
+-- One that waits for its owner to be proven is known by what only who booked it was told. It alone is handed over, as
+-- anybody can book with anybody's address and then knows that booking. Null is the verdict for a wrong one, so that the
+-- attempt counts.
+create or replace function public.claim_booking(
+  p_customer_id uuid, p_booking_id text, p_travel_date date, p_limits jsonb
+) returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_id public.booking_key;
+begin
+  perform app.take_rate_limit('booking_claim', p_customer_id::text, p_limits);
+  select b.id into v_id
+  from public.bookings b
+  join public.customers c on lower(c.email) = lower(b.email)
+  where b.id = app.to_booking_key(p_booking_id) and b.travel_date = p_travel_date and c.id = p_customer_id
+    and c.verified_at is not null and coalesce(b.customer_id, c.id) = c.id
+  for update of b;
+  perform app.lock_customer(p_customer_id);
+  perform app.record_customer_event(p_customer_id, case when v_id is not null then 'booking_claimed' else 'claim_refused' end);
+  update public.bookings set customer_id = p_customer_id where id = v_id and customer_id is null;
+  return (select to_jsonb(s) - 'customer_id' from public.booking_summaries s where s.id = v_id);
+end $$;
+comment on function public.claim_booking is
+  'A booking made as guest with the customer''s verified address, handed over to who knows its id and its travel date; null '
+  'where there is none such. PT429, PT401.';
 
 create or replace function app.address_json(p_address public.customer_addresses)
 returns jsonb language sql immutable set search_path = '' as $$
@@ -716,9 +776,7 @@ returns jsonb language sql volatile set search_path = '' as $$
         'finished_at', m.finished_at
       ) order by m.created_at), '[]')
       from public.email_outbox m
-      where m.customer_id = p_customer_id or lower(m.recipient) = (
-        select lower(c.email) from public.customers c where c.id = p_customer_id and c.verified_at is not null
-      )
+      where m.customer_id = p_customer_id or lower(m.recipient) = app.proven_address(p_customer_id)
     ),
     'tickets', (
       select coalesce(jsonb_agg((to_jsonb(t) - 'assigned_to') || jsonb_build_object('messages', (
@@ -726,9 +784,7 @@ returns jsonb language sql volatile set search_path = '' as $$
         from public.ticket_messages m where m.ticket_id = t.id
       )) order by t.id), '[]')
       from public.support_tickets t
-      where lower(t.email) = (
-        select lower(c.email) from public.customers c where c.id = p_customer_id and c.verified_at is not null
-      )
+      where lower(t.email) = app.proven_address(p_customer_id)
     ),
     'events', (
       select coalesce(jsonb_agg(to_jsonb(e) - array['id', 'customer_id'] order by e.id), '[]')

@@ -17,7 +17,7 @@ drop table if exists
 drop function if exists
   app.tg_email_history__queue, app.tg_bookings__queue_mail, app.queue_booking_mail, app.mail_contact, app.booking_mail_rank,
   app.tg_email_outbox__apply_preferences, app.tg_bookings__hand_over_payments, app.tg_bookings__find_customer,
-  app.find_verified_customer, app.lock_address, app.lock_customer, app.visiting_customer, app.tg_update_customer_stats,
+  app.find_verified_customer, app.prove_owner, app.proven_address, app.lock_address, app.lock_customer, app.visiting_customer, app.tg_update_customer_stats,
   public.update_customer_stats(uuid), public.calculate_loyalty_points(uuid);
 delete from app.migrations where version = '20251026000002';
 notify pgrst, 'reload schema';

@@ -18,6 +18,7 @@ OWN_BY_ID = [
     ("DELETE", "/api/customers/{id}"),
     ("GET", "/api/customers/{id}/bookings"),
     ("GET", "/api/customers/{id}/bookings/17"),
+    ("POST", "/api/customers/{id}/bookings/claim"),
     ("GET", "/api/customers/{id}/addresses"),
     ("POST", "/api/customers/{id}/addresses"),
     ("PUT", "/api/customers/{id}/addresses/17"),
@@ -27,7 +28,9 @@ OWN_BY_ID = [
     ("GET", "/api/customers/{id}/sessions"),
     ("DELETE", "/api/customers/{id}/sessions/17"),
 ]
-PUBLIC = {"register", "login", "verify-email", "resend-verification", "forgot-password", "reset-password"}
+PUBLIC = {
+    "register", "login", "verify-email", "disown", "resend-verification", "forgot-password", "reset-password"
+}  # fmt: skip
 
 
 def test_the_lists_above_are_complete(app):

@@ -1,15 +1,17 @@
 """The worker on the real outbox: what becomes of a mail when the server refuses, hangs, drops or is away."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
 from flask import Flask
+from psycopg.types.json import Jsonb
 
 from devstack.mailbox import Mailbox, mail_server
 from service.config import Config
-from service.mail import store
+from service.mail import render, store
 from service.mail.message import Letter
 from service.mail.worker import Worker
 from tests.client import Client
@@ -148,12 +150,14 @@ def test_many_mails_go_over_one_connection(db: psycopg.Connection, worker: Worke
 def test_hostile_names_reach_the_inbox_as_text(
     api: Client, db: psycopg.Connection, worker: Worker, mailbox: Mailbox
 ) -> None:
+    data = json.loads((render.FOLDER / "booking-cancelled" / "sample.json").read_text())
     for name in ("<a href=https://evil>x</a>", "Mara\r\nBcc: eve@example.com"):
         email = unique_email()
         db.execute(
-            "with new as (insert into customers (email, password_hash, name) values (%s, 'x', %s) returning *)"
-            " select app.queue_email('email-verification', email, jsonb_build_object('name', name), null, id) from new",
-            [email, name],
+            "with new as (insert into customers (email, password_hash, name, verified_at)"
+            " values (%s, 'x', %s, now()) returning *)"
+            " select app.queue_email('booking-cancelled', email, %s) from new",
+            [email, name, Jsonb({**data, "name": name, "package": name})],
         )
         drain(worker)
         kept = mailbox.wait_for(email)

@@ -14,6 +14,7 @@ create table if not exists public.customers (
   status text not null default 'pending'
     constraint customers_status_check check (status in ('pending', 'active', 'inactive', 'suspended')),
   verified_at timestamptz,
+  owner_proven_at timestamptz,
   password_changed_at timestamptz not null default now(),
   loyalty_points integer not null default 0 constraint customers_loyalty_points_check check (loyalty_points >= 0),
   total_bookings integer not null default 0,
@@ -37,6 +38,8 @@ comment on column public.customers.status is
   'pending: address not proven · active · inactive and suspended: may not sign in, by staff or after deletion.';
 comment on column public.customers.verified_at is
   'When the address was proven by a mailed link, or verified by hand by staff.';
+comment on column public.customers.owner_proven_at is
+  'When whoever has the password was seen to read the address''s mail. Until then nothing from before the account is theirs.';
 comment on column public.customers.password_changed_at is 'Reset mails older than this have lost their purpose.';
 comment on column public.customers.total_spent is 'Currency units really paid: completed payments less refunds.';
 create unique index if not exists customers_email_lower_idx on public.customers (lower(email)) where deleted_at is null;

@@ -1,5 +1,6 @@
 -- Whose a booking is: the verified customer's whose address it carries, from the moment it is made or its address changes,
--- by whatever door; else the customer's who was signed in while making it.
+-- by whatever door; else the customer's who was signed in while making it. What was booked before the address was verified
+-- is the customer's once it is sure that nobody else made the account.
 
 -- Of a visitor who is signed in the service names the session, in the token that it makes for requests of /rest/v1.
 create or replace function app.visiting_customer()
@@ -20,6 +21,27 @@ returns uuid language sql stable set search_path = '' as $$
   select id from public.customers where lower(email) = lower(p_email) and deleted_at is null and verified_at is not null;
 $$;
 comment on function app.find_verified_customer is 'The customer who has proven that address; null for nobody.';
+
+create or replace function app.proven_address(p_customer_id uuid)
+returns text language sql stable set search_path = '' as $$
+  select lower(email) from public.customers
+  where id = p_customer_id and verified_at is not null and owner_proven_at is not null;
+$$;
+comment on function app.proven_address is
+  'The address of which everything is the customer''s, also what is older than the account; null while it is not sure that '
+  'whoever made the account is the one who verified it.';
+
+-- Anybody can make an account with somebody's address, and whose it is then follows the link as well as anybody. So a
+-- verified address alone hands nothing over: the password has to be the one of who reads the mail.
+create or replace function app.prove_owner(p_customer_id uuid)
+returns void language plpgsql volatile set search_path = '' as $$
+begin
+  update public.customers set owner_proven_at = now() where id = p_customer_id and owner_proven_at is null;
+  update public.bookings set customer_id = p_customer_id
+  where customer_id is null and lower(email) = app.proven_address(p_customer_id);
+end $$;
+comment on function app.prove_owner is
+  'Note that who has the password reads the address''s mail: what was booked as guest with a verified address is theirs.';
 
 create or replace function app.lock_address(p_email text)
 returns void language sql volatile set search_path = '' as $$

@@ -40,6 +40,31 @@ $$;
 comment on function public.list_customer_bookings is
   'One page of a customer''s bookings, as the site reads them: {total, bookings}.';
 
+-- One that waits for its owner to be proven is known by what only who booked it was told. It alone is handed over, as
+-- anybody can book with anybody's address and then knows that booking. Null is the verdict for a wrong one, so that the
+-- attempt counts.
+create or replace function public.claim_booking(
+  p_customer_id uuid, p_booking_id text, p_travel_date date, p_limits jsonb
+) returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_id public.booking_key;
+begin
+  perform app.take_rate_limit('booking_claim', p_customer_id::text, p_limits);
+  select b.id into v_id
+  from public.bookings b
+  join public.customers c on lower(c.email) = lower(b.email)
+  where b.id = app.to_booking_key(p_booking_id) and b.travel_date = p_travel_date and c.id = p_customer_id
+    and c.verified_at is not null and coalesce(b.customer_id, c.id) = c.id
+  for update of b;
+  perform app.lock_customer(p_customer_id);
+  perform app.record_customer_event(p_customer_id, case when v_id is not null then 'booking_claimed' else 'claim_refused' end);
+  update public.bookings set customer_id = p_customer_id where id = v_id and customer_id is null;
+  return (select to_jsonb(s) - 'customer_id' from public.booking_summaries s where s.id = v_id);
+end $$;
+comment on function public.claim_booking is
+  'A booking made as guest with the customer''s verified address, handed over to who knows its id and its travel date; null '
+  'where there is none such. PT429, PT401.';
+
 create or replace function app.address_json(p_address public.customer_addresses)
 returns jsonb language sql immutable set search_path = '' as $$
   select to_jsonb(p_address) - 'customer_id';
@@ -167,9 +192,7 @@ returns jsonb language sql volatile set search_path = '' as $$
         'finished_at', m.finished_at
       ) order by m.created_at), '[]')
       from public.email_outbox m
-      where m.customer_id = p_customer_id or lower(m.recipient) = (
-        select lower(c.email) from public.customers c where c.id = p_customer_id and c.verified_at is not null
-      )
+      where m.customer_id = p_customer_id or lower(m.recipient) = app.proven_address(p_customer_id)
     ),
     'tickets', (
       select coalesce(jsonb_agg((to_jsonb(t) - 'assigned_to') || jsonb_build_object('messages', (
@@ -177,9 +200,7 @@ returns jsonb language sql volatile set search_path = '' as $$
         from public.ticket_messages m where m.ticket_id = t.id
       )) order by t.id), '[]')
       from public.support_tickets t
-      where lower(t.email) = (
-        select lower(c.email) from public.customers c where c.id = p_customer_id and c.verified_at is not null
-      )
+      where lower(t.email) = app.proven_address(p_customer_id)
     ),
     'events', (
       select coalesce(jsonb_agg(to_jsonb(e) - array['id', 'customer_id'] order by e.id), '[]')

@@ -39,18 +39,22 @@ create or replace function public.reset_password(
 declare
   v_token public.password_reset_tokens;
 begin
+  perform app.lock_address((select email from public.customers where id = p_customer_id));
   perform from public.customers where id = p_customer_id and deleted_at is null for no key update;
   select * into v_token from public.password_reset_tokens
   where token_hash = p_token_hash and customer_id = p_customer_id;
   perform app.check_link(v_token.expires_at, v_token.used_at, v_token.superseded_at);
   perform app.set_customer_password(p_customer_id, p_password_hash);
   delete from public.customer_sessions where customer_id = p_customer_id;
+  perform app.prove_owner(p_customer_id);
   perform app.record_customer_event(p_customer_id, 'password_reset');
 end $$;
 comment on function public.reset_password is
-  'Spend a reset link: the new hash is set, all sessions and links end, the notice is queued. PT400.';
+  'Spend a reset link: the new hash is set, all sessions and links end, the notice is queued; who reads the mail has the '
+  'password now, so that earlier guest bookings are theirs. PT400.';
 
--- p_old_hash is the one that the service compared: of two changes at once one finds that it is no longer the current.
+-- p_old_hash is the one that the service compared: of two changes at once one finds that it is no longer the current. It hands
+-- no earlier bookings over: whoever registered with somebody's address knows the old password.
 create or replace function public.change_password(
   p_customer_id uuid, p_session_id uuid, p_old_hash text, p_new_hash text
 ) returns void language plpgsql volatile set search_path = '' as $$
@@ -97,7 +101,7 @@ declare
   v_bookings text[];
 begin
   perform app.lock_address((select email from public.customers where id = p_customer_id));
-  v_proven := (select lower(email) from public.customers where id = p_customer_id and verified_at is not null);
+  v_proven := app.proven_address(p_customer_id);
   v_bookings := array(
     select id::text from public.bookings
     where customer_id = p_customer_id or (customer_id is null and lower(email) = v_proven) for update
@@ -135,6 +139,28 @@ end $$;
 comment on function public.delete_customer is
   'Erase the person from the account, its bookings, tickets and mails; payments and audit rows stay, the address is free again. '
   'PT401 when p_password_hash, which the service compared, is not the current one.';
+
+-- An older link does it as well, and one past its time: whoever got the mail may say so for as long as nobody confirmed.
+create or replace function public.disown_account(p_customer_id uuid, p_token_hash text)
+returns void language plpgsql volatile set search_path = '' as $$
+declare
+  v_customer public.customers;
+begin
+  perform app.lock_address((select email from public.customers where id = p_customer_id));
+  select c.* into v_customer from public.customers c
+  join public.email_verification_tokens t on t.customer_id = c.id
+  where c.id = p_customer_id and t.token_hash = p_token_hash;
+  if v_customer.id is null then
+    raise sqlstate 'PT400' using message = 'This link is not valid.', hint = 'token_invalid';
+  elsif v_customer.verified_at is not null then
+    raise sqlstate 'PT409' using hint = 'already_verified',
+      message = 'This address is confirmed already. Ask for a new password, which keeps everybody else out.';
+  end if;
+  perform app.record_customer_event(p_customer_id, 'disowned');
+  perform public.delete_customer(p_customer_id, v_customer.password_hash);
+end $$;
+comment on function public.disown_account is
+  'Who got a verification mail never registered: the account goes, while it is unproven. PT400, PT409 already_verified.';
 
 create or replace function public.clean_expired()
 returns integer language plpgsql volatile set search_path = '' as $$

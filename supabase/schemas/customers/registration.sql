@@ -18,7 +18,7 @@ begin
     raise sqlstate 'PT409' using message = 'Email already registered', hint = 'email_taken';
   end if;
   insert into public.customer_preferences (customer_id) values (v_id);
-  perform app.queue_email('email-verification', p_email, jsonb_build_object('name', p_name), p_customer_id => v_id);
+  perform app.queue_email('email-verification', p_email, '{}', p_customer_id => v_id);
   perform app.record_customer_event(v_id, 'registered');
   return jsonb_build_object(
     'customer_id', v_id, 'session_id', app.start_customer_session(v_id, p_session_seconds)
@@ -110,25 +110,30 @@ begin
 end $$;
 comment on function app.check_link is 'PT400 unless the link of a mail may be used; p_expires_at is null for none.';
 
--- The address is proven: what was booked as guest with it becomes the customer's, never earlier.
-create or replace function app.mark_customer_verified(p_customer_id uuid)
+-- The address is proven. Whether also its owner is: then what was booked as guest with it becomes theirs, never earlier.
+create or replace function app.mark_customer_verified(p_customer_id uuid, p_is_owner boolean)
 returns void language plpgsql volatile set search_path = '' as $$
-declare
-  v_email text := (select lower(email) from public.customers where id = p_customer_id);
 begin
   update public.customers
   set verified_at = now(), status = case when status = 'pending' then 'active' else status end
   where id = p_customer_id and verified_at is null;
-  update public.bookings set customer_id = p_customer_id where customer_id is null and lower(email) = v_email;
+  perform app.prove_owner(id) from public.customers
+  where id = p_customer_id and (p_is_owner or owner_proven_at is not null);
 end $$;
 comment on function app.mark_customer_verified is
-  'Note that the address is proven and hand over the guest bookings made with it.';
+  'Note that the address is proven; with p_is_owner, or after a password by a mailed link, its owner is as well.';
 
-create or replace function public.verify_email(p_customer_id uuid, p_token_hash text)
+-- An account that waits for its link has no other session than that of the browser which registered. Who comes with it has
+-- chosen the password; who comes without may have got the link for an account that somebody else made.
+create or replace function public.verify_email(p_customer_id uuid, p_token_hash text, p_session_id uuid default null)
 returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
   v_verified_at timestamptz;
   v_token public.email_verification_tokens;
+  v_is_registrant boolean := exists (
+    select from public.customer_sessions
+    where id = p_session_id and customer_id = p_customer_id and expires_at > now()
+  );
 begin
   perform app.lock_address((select email from public.customers where id = p_customer_id));
   select verified_at into v_verified_at from public.customers
@@ -141,12 +146,16 @@ begin
   perform app.check_link(v_token.expires_at, v_token.used_at, v_token.superseded_at);
   update public.email_verification_tokens set used_at = now()
   where customer_id = p_customer_id and used_at is null and superseded_at is null;
-  perform app.mark_customer_verified(p_customer_id);
-  perform app.record_customer_event(p_customer_id, 'verified');
+  perform app.mark_customer_verified(p_customer_id, v_is_registrant);
+  delete from public.customer_sessions where customer_id = p_customer_id and id is distinct from p_session_id;
+  perform app.record_customer_event(
+    p_customer_id, 'verified', p_details => jsonb_build_object('by_registrant', v_is_registrant)
+  );
   return jsonb_build_object('is_first', true, 'customer', app.customer_json(p_customer_id));
 end $$;
 comment on function public.verify_email is
-  'Spend a verification link: {is_first: true, customer}; {is_first: false} for the link that verified already. PT400.';
+  'Spend a verification link: {is_first: true, customer}; {is_first: false} for the link that verified already. All sessions '
+  'end but p_session_id; where that is the one that registered, earlier guest bookings are handed over. PT400.';
 
 create or replace function public.verify_customer_by_hand(p_email text)
 returns jsonb language plpgsql volatile set search_path = '' as $$
@@ -159,7 +168,7 @@ begin
   if v_id is null then
     raise sqlstate 'PT404' using message = 'Customer not found', hint = 'customer_not_found';
   end if;
-  perform app.mark_customer_verified(v_id);
+  perform app.mark_customer_verified(v_id, true);
   perform app.record_customer_event(v_id, 'verified');
   return app.customer_json(v_id);
 end $$;
