@@ -47,6 +47,7 @@ CALLERS = {
     "app.is_public_setting": ["anon", "staff"],
     "app.are_lines": ["anon", "customer", "staff"],
     "app.columns_to_fill": ["anon", "customer", "staff"],
+    "app.holds_web_address": ["anon", "customer", "staff"],
     "app.is_email": ["anon", "customer", "staff"],
     "app.is_line": ["anon", "customer", "staff"],
     "app.is_text": ["anon", "customer", "staff"],

@@ -1,7 +1,7 @@
 """Mails about bookings: queued by the database where the thing happens, one for what happens at once."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -25,6 +25,14 @@ SUBJECTS = {
     "booking-cancelled": "Booking Cancelled - Northern Lights",
     "booking-reminder": "Booking Reminder - Northern Lights",
 }
+
+
+@pytest.fixture
+def northern_lights(db: psycopg.Connection) -> Iterator[None]:
+    """The package that bookings name is one of ours, so that its title may stand in a mail to anybody."""
+    (package,) = fetch_row(db, "insert into packages (title, price) values ('Northern Lights', 299.99) returning id")
+    yield
+    db.execute("delete from packages where id = %s", [package])
 
 
 def queued(db: psycopg.Connection, booking_id: str) -> list[tuple[str, str, dict[str, Any]]]:
@@ -75,12 +83,13 @@ def told(db: psycopg.Connection, row_id: int) -> tuple[str, Any]:
     return status, error
 
 
+@pytest.mark.usefixtures("northern_lights")
 def test_a_booking_is_told_with_all_that_its_mail_says(db: psycopg.Connection) -> None:
     booking = make_booking(db, return_date="2027-06-08", number_of_guests=2, amount="100000", currency="inr")
     ((template, state, data),) = queued(db, booking)
     assert (template, state) == ("booking-received", "queued")
     assert data | {"booking_id": str(data["booking_id"])} == {
-        "name": "Ada Byron",
+        "name": None,  # whoever typed it may be anybody
         "booking_id": booking,
         "package": "Northern Lights",
         "travel_date": "2027-06-01",
@@ -99,6 +108,7 @@ def test_a_booking_entered_as_confirmed_is_told_so(db: psycopg.Connection) -> No
     assert templates(db, make_booking(db, email="")) == []
 
 
+@pytest.mark.usefixtures("northern_lights")
 def test_a_booking_its_payment_and_its_confirmation_within_the_minute_are_one_mail(
     db: psycopg.Connection, worker: Worker, mailbox: Mailbox
 ) -> None:
@@ -139,21 +149,15 @@ def test_a_receipt_goes_to_the_address_given_while_paying(db: psycopg.Connection
     event = {"amount": 29999, "currency": "usd", "occurred_at": "2026-11-22T08:31:07+00:00"}
     db.execute("select app.complete_payment(%s, %s)", [payment_id, json.dumps(event)])
     found = "select recipient, template, data ->> 'name' from email_outbox where booking_id = %s"
-    assert fetch_row(db, found, [booking]) == (email, "payment-receipt", "Eve")
-
-
-def test_nobodys_address_is_flooded_with_bookings(db: psycopg.Connection) -> None:
-    email = unique_email("flooded")
-    made = [make_booking(db, email=email) for _ in range(7)]
-    assert [len(templates(db, booking)) for booking in made] == [1, 1, 1, 1, 1, 0, 0]
+    assert fetch_row(db, found, [booking]) == (email, "payment-receipt", None)
 
 
 def test_a_customer_is_flooded_by_nobody_else(api: Client, db: psycopg.Connection) -> None:
     customer = make_customer(api, db)
     own = [make_booking(db, email=customer.email, customer_id=customer.id) for _ in range(7)]
     strangers = [make_booking(db, email=customer.email) for _ in range(7)]
-    assert [len(templates(db, booking)) for booking in own] == [1] * 7
-    assert [len(templates(db, booking)) for booking in strangers] == [1, 1, 1, 1, 1, 0, 0]
+    states = [[state for _, state, _ in queued(db, booking)] for booking in own + strangers]
+    assert states == [["queued"]] * 13 + [["dropped"]]
 
 
 def test_a_receipt_is_not_lost_in_a_cancellation(db: psycopg.Connection) -> None:

@@ -157,7 +157,7 @@ def test_hostile_names_reach_the_inbox_as_text(
             "with new as (insert into customers (email, password_hash, name, verified_at)"
             " values (%s, 'x', %s, now()) returning *)"
             " select app.queue_email('booking-cancelled', email, %s) from new",
-            [email, name, Jsonb({**data, "name": name, "package": name})],
+            [email, "Mara", Jsonb({**data, "name": name, "package": name})],
         )
         drain(worker)
         kept = mailbox.wait_for(email)

@@ -55,7 +55,7 @@ create index if not exists bookings_created_at_idx on public.bookings (created_a
 call app.keep_cents('public.bookings', 'amount');
 call app.fill_text('public.bookings', 'currency', 'payment_id', 'payment_method', 'invoice_id', 'invoice_url');
 -- One that was taken by telephone may have neither until it is paid.
-call app.bound_line('public.bookings', 'name', 0, 200);
+call app.bound_name('public.bookings', 'name', 0, 200);
 call app.bound_email('public.bookings', 'email');
 call app.bound_line('public.bookings', 'phone', 0, 50);
 call app.bound_line('public.bookings', 'package', 0, 300);

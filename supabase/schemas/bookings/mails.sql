@@ -67,17 +67,17 @@ comment on function app.queue_booking_mail is
 -- Definer: visitors and staff do not see the outbox.
 create or replace function app.tg_bookings__queue_mail()
 returns trigger language plpgsql security definer set search_path = '' as $$
-begin
+declare
   -- Who books under an address that is not proven to be theirs, nor is staff, may be anybody.
-  if tg_op = 'INSERT' and coalesce(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role', '') <> 'staff'
-    and (coalesce(new.customer_id, app.visiting_customer()) = app.find_verified_customer(new.email)) is not true
-    -- A stranger's address is not flooded with bookings that its owner never made.
-    and not app.is_within_rate_limit('booking_mail', new.email, '[{"count": 5, "seconds": 3600}]') then
-    return null;
-  end if;
-  perform app.queue_booking_mail(new.id, case new.status
-    when 'Pending' then 'booking-received' when 'Confirmed' then 'booking-confirmed' when 'Cancelled' then 'booking-cancelled'
-  end);
+  v_is_by_stranger boolean := tg_op = 'INSERT' and app.actor() ->> 'id' is null
+    and (coalesce(new.customer_id, app.visiting_customer()) = app.find_verified_customer(new.email)) is not true;
+begin
+  perform app.queue_booking_mail(
+    new.id, case new.status
+      when 'Pending' then 'booking-received' when 'Confirmed' then 'booking-confirmed' when 'Cancelled' then 'booking-cancelled'
+    end,
+    case when v_is_by_stranger then '{"is_by_stranger": true}'::jsonb else '{}' end
+  );
   return null;
 end $$;
 comment on function app.tg_bookings__queue_mail is 'Tells the payer that the booking was received, confirmed or cancelled.';

@@ -20,13 +20,28 @@ returns boolean language sql immutable set search_path = '' as $$
 $$;
 comment on function app.is_email is 'An address that mail can be sent to.';
 
+-- A name like Dr.Li is none, a host name without a path is told by its ending: one of two letters, or one that many have.
+create or replace function app.holds_web_address(p_text text)
+returns boolean language sql immutable set search_path = '' as $$
+  select text ~* '://|\mhttps?:|\mwww\.|\m[0-9]{1,3}(\.[0-9]{1,3}){3}\M'
+    or text ~ '\m[[:alnum:]-]{2,}\.[a-z]{2,}(:[0-9]+)?[/?#]'
+    or text ~* ('\m(?!(mr|mrs|ms|dr|drs|md|mohd|st|ste|smt|shri|sri|sh|prof|ing|mag|capt|col|maj|gen|lt|sgt|adv|er|fr|br|sr|jr|rev'
+      || '|hon)\.)[[:alnum:]-]{2,}\.((com|net|org|info|biz|edu|gov|mil|int|app|dev|xyz|online|site|shop|store|club|live|link|click'
+      || '|top|icu|vip|fun|pro|tech|space|website|world|today|agency|travel|email|cloud|page|blog|news|buzz|mobi|asia|example)'
+      || '|(?!(jr|sr)\M)[a-z]{2})\M')
+    or text ~* '\m[[:alnum:]]\.[a-z]{2}/'
+  from translate(p_text, '。．｡', '...') as text;
+$$;
+comment on function app.holds_web_address is 'Whether a mail client might make a link of a part of the text.';
+
 create or replace function app.are_lines(p_texts text[], p_max integer)
 returns boolean language sql immutable set search_path = '' as $$
   select cardinality(p_texts) <= 100 and (select coalesce(bool_and(app.is_line(t, 0, p_max)), true) from unnest(p_texts) t);
 $$;
 comment on function app.are_lines is 'At most 100 lines of text.';
 -- A check runs with the rights of whoever writes the row.
-grant execute on function app.is_line, app.is_text, app.is_email, app.are_lines to anon, customer, staff;
+grant execute on function
+  app.is_line, app.is_text, app.is_email, app.holds_web_address, app.are_lines to anon, customer, staff;
 
 -- Rows of an existing project may be older than the bound: then it holds for what is written from now on.
 create or replace procedure app.add_check(p_table regclass, p_column text, p_check text, p_sentence text)
@@ -62,6 +77,17 @@ begin
   ));
 end $$;
 comment on procedure app.bound_line is 'Let a column hold one line of text.';
+
+create or replace procedure app.bound_name(p_table regclass, p_column text, p_min integer, p_max integer)
+language plpgsql set search_path = '' as $$
+begin
+  call app.add_check(
+    p_table, p_column, format('app.is_line(%1$I, %2$s, %3$s) and not app.holds_web_address(%1$I)', p_column, p_min, p_max),
+    format(case p_min when 0 then 'Must be one line of at most %s characters, without a web address.'
+      else 'May not be empty, have more than %s characters or hold a web address.' end, p_max)
+  );
+end $$;
+comment on procedure app.bound_name is 'Let a column hold what somebody is called.';
 
 create or replace procedure app.bound_text(p_table regclass, p_column text, p_max integer)
 language plpgsql set search_path = '' as $$

@@ -44,6 +44,8 @@ comment on column public.customers.password_changed_at is 'Reset mails older tha
 comment on column public.customers.total_spent is 'Currency units really paid: completed payments less refunds.';
 create unique index if not exists customers_email_lower_idx on public.customers (lower(email)) where deleted_at is null;
 
+call app.bound_name('public.customers', 'name', 1, 100);
+
 -- What a token names with its claim `sid`. The row is looked up on every request; a session that ends loses its row.
 create table if not exists public.customer_sessions (
   id uuid primary key default gen_random_uuid(),

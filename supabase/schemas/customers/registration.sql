@@ -27,12 +27,13 @@ end $$;
 comment on function public.register_customer is
   'A new account with its verification mail, audit row and first session: {customer_id, session_id}. PT409 email_taken.';
 
--- A mail to nobody is written like one to somebody and taken back before anybody can see it.
+-- A mail to nobody is written like one to somebody and taken back before anybody can see it. It counts for no address that
+-- there is, as none gets it.
 create or replace function app.queue_requested_mail(p_template text, p_email text, p_customer public.customers)
 returns void language plpgsql volatile set search_path = '' as $$
 declare
   v_email_id uuid := app.queue_email(
-    p_template, coalesce(p_customer.email, p_email), jsonb_build_object('name', p_customer.name),
+    p_template, coalesce(p_customer.email, overlay(p_email placing '*' from 1 for 1)), jsonb_build_object('name', p_customer.name),
     p_customer_id => p_customer.id
   );
 begin
