@@ -7,7 +7,7 @@ drop function if exists
   app.mark_customer_verified, app.check_link, public.issue_email_token, public.request_verification_mail,
   app.queue_requested_mail,
   public.register_customer, public.end_sessions, public.end_session, public.authenticate_customer,
-  public.finish_login, public.begin_login, app.login_subject, app.start_customer_session, app.customer_json,
+  public.finish_login, public.begin_login, app.clear_logins, app.take_login, app.login_subject, app.start_customer_session, app.customer_json,
   public.note_wrong_password, app.record_customer_event;
 drop table if exists
   public.customer_events;

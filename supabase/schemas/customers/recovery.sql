@@ -24,7 +24,7 @@ begin
   where id = p_customer_id
   returning * into v_customer;
   update public.password_reset_tokens set used_at = now() where customer_id = p_customer_id and used_at is null;
-  perform app.clear_rate_limit('login_account', app.login_subject(v_customer.email));
+  perform app.clear_logins('customer', v_customer.email);
   perform app.queue_email(
     'password-changed', v_customer.email, jsonb_build_object('name', v_customer.name, 'occurred_at', now()),
     p_customer_id => p_customer_id
