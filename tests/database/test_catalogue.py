@@ -21,6 +21,7 @@ DEFINERS = {
     "app.tg_update_customer_stats",
     "app.tg_admin_users__keep_an_admin",
     "app.tg_admin_users__record",
+    "app.tg_end_invitation",
     "app.tg_limit_visitor",
 }
 # Who may execute what, beside the service. PostgREST serves `public` alone: what stands in `app` is for policies,
