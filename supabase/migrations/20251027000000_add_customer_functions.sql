@@ -3,7 +3,7 @@
 --   customers/records.sql
 -- Roll back: supabase/rollbacks/20251027000000_add_customer_functions.sql
 
--- What happened to customer accounts, for ever, and how an account reads from outside.
+-- What happened to customer accounts, and how an account reads from outside.
 
 -- Written in the transaction of what it tells about. A failed sign-in to an address that nobody has leaves a row too:
 -- it is worth knowing, and the answer takes as long as for one that somebody has.
@@ -18,12 +18,14 @@ create table if not exists public.customer_events (
   details jsonb not null default '{}',
   created_at timestamptz not null default now()
 );
-comment on table public.customer_events is 'Audit log of customer accounts: append-only, never a secret.';
+comment on table public.customer_events is 'Audit log of customer accounts: append-only, never a secret; kept as core/retention.sql says.';
 comment on column public.customer_events.customer_id is 'Null: an attempt on an address that no account has.';
 comment on column public.customer_events.name is
   'registered, logged_in, login_failed, verified, password_reset, deleted, …';
 comment on column public.customer_events.actor is 'customer, worker, or the e-mail address or name of the staff.';
 create index if not exists customer_events_customer_id_idx on public.customer_events (customer_id, created_at);
+create index if not exists customer_events_nobodys_idx on public.customer_events (id) where customer_id is null;
+create index if not exists customer_events_created_at_idx on public.customer_events using brin (created_at);
 create or replace trigger tg_customer_events__append_only before update or delete or truncate on public.customer_events
   for each statement execute function app.tg_append_only();
 
@@ -540,34 +542,6 @@ end $$;
 comment on function public.delete_customer is
   'Erase the person from the account, its bookings, tickets and mails; payments and audit rows stay, the address is free again. '
   'PT401 when p_password_hash, which the service compared, is not the current one.';
-
-create or replace function public.clean_expired()
-returns integer language plpgsql volatile set search_path = '' as $$
-declare
-  v_sessions integer;
-  v_staff_sessions integer;
-  v_verifications integer;
-  v_resets integer;
-  v_invitations integer;
-  v_limits integer;
-begin
-  delete from public.customer_sessions where expires_at <= now();
-  get diagnostics v_sessions = row_count;
-  delete from public.staff_sessions where expires_at <= now();
-  get diagnostics v_staff_sessions = row_count;
-  -- Kept for a while, so that an old link is told from a wrong one.
-  delete from public.email_verification_tokens where expires_at < now() - interval '30 days';
-  get diagnostics v_verifications = row_count;
-  delete from public.password_reset_tokens where expires_at < now() - interval '30 days';
-  get diagnostics v_resets = row_count;
-  delete from public.staff_invitations where expires_at < now() - interval '30 days';
-  get diagnostics v_invitations = row_count;
-  delete from public.rate_limits where expires_at <= now();
-  get diagnostics v_limits = row_count;
-  return v_sessions + v_staff_sessions + v_verifications + v_resets + v_invitations + v_limits;
-end $$;
-comment on function public.clean_expired is
-  'The worker''s sweep: customers'' and staff''s sessions, links and limits past their time; how many rows.';
 
 -- What customers keep with us: profile, address book, preferences; and all of it in one document. The writers run as role
 -- customer, so row-level security holds behind their own conditions.

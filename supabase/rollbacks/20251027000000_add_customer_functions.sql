@@ -1,7 +1,7 @@
 -- Undoes 20251027000000_add_customer_functions.sql. The audit log of accounts is lost.
 drop function if exists
   public.export_customer, public.update_preferences, public.delete_address, public.save_address, app.address_json,
-  public.list_customer_bookings, public.update_profile, public.clean_expired,
+  public.list_customer_bookings, public.update_profile,
   public.delete_customer, public.set_customer_status, public.change_password, public.reset_password,
   app.set_customer_password, public.request_password_reset, public.verify_customer_by_hand, public.verify_email,
   app.mark_customer_verified, app.check_link, public.issue_email_token, public.request_verification_mail,

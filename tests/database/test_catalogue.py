@@ -9,6 +9,7 @@ from tools.stack import Stack
 # SECURITY DEFINER functions, each with the reason above it.
 DEFINERS = {
     "app.column_rules",
+    "app.purge_events",
     "app.staff_can",
     "app.tg_bookings__close_payment",
     "app.tg_bookings__find_customer",

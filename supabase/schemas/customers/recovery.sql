@@ -135,31 +135,3 @@ end $$;
 comment on function public.delete_customer is
   'Erase the person from the account, its bookings, tickets and mails; payments and audit rows stay, the address is free again. '
   'PT401 when p_password_hash, which the service compared, is not the current one.';
-
-create or replace function public.clean_expired()
-returns integer language plpgsql volatile set search_path = '' as $$
-declare
-  v_sessions integer;
-  v_staff_sessions integer;
-  v_verifications integer;
-  v_resets integer;
-  v_invitations integer;
-  v_limits integer;
-begin
-  delete from public.customer_sessions where expires_at <= now();
-  get diagnostics v_sessions = row_count;
-  delete from public.staff_sessions where expires_at <= now();
-  get diagnostics v_staff_sessions = row_count;
-  -- Kept for a while, so that an old link is told from a wrong one.
-  delete from public.email_verification_tokens where expires_at < now() - interval '30 days';
-  get diagnostics v_verifications = row_count;
-  delete from public.password_reset_tokens where expires_at < now() - interval '30 days';
-  get diagnostics v_resets = row_count;
-  delete from public.staff_invitations where expires_at < now() - interval '30 days';
-  get diagnostics v_invitations = row_count;
-  delete from public.rate_limits where expires_at <= now();
-  get diagnostics v_limits = row_count;
-  return v_sessions + v_staff_sessions + v_verifications + v_resets + v_invitations + v_limits;
-end $$;
-comment on function public.clean_expired is
-  'The worker''s sweep: customers'' and staff''s sessions, links and limits past their time; how many rows.';
