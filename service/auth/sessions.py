@@ -8,7 +8,7 @@ from service.auth.schemas import StaffLoggedInSchema, StaffLoginSchema, StaffSes
 from service.cookies import clear_session_cookie, set_session_cookie
 from service.credentials import InvalidCredentials, compare_password, issue_staff_token
 from service.customers.schemas import SessionsSchema
-from service.guards import anyone_signed_in, public, require_permission, staff_required
+from service.guards import anyone_signed_in, brought_session, public, require_permission, staff_required
 from service.limits import limit
 from service.people import current_staff
 
@@ -21,12 +21,12 @@ from service.people import current_staff
 def log_in(data: dict[str, str]) -> Answer:
     """Sign in as staff
 
-    Answers a token of 24 hours and sets the cookie `jklg_staff`. An unknown address, a wrong password, an inactive
-    account and one without a password are answered alike.
+    Answers a token of 24 hours and sets the cookie `jklg_staff`; the person's session of the cookie before ends. An
+    unknown address, a wrong password, an inactive account and one without a password are answered alike.
     """
     found = store.begin_login(data["email"])
     is_right, new_hash = compare_password(data["password"], found["password_hash"])
-    done = store.finish_login(found, is_right, new_hash)
+    done = store.finish_login(found, is_right, new_hash, brought_session("staff"))
     if done["verdict"] != "logged_in":
         raise InvalidCredentials
     staff = done["staff"]

@@ -148,7 +148,8 @@ create or replace function public.finish_login(
   p_password_hash text,
   p_is_right boolean,
   p_new_hash text,
-  p_session_seconds integer
+  p_session_seconds integer,
+  p_replaced uuid default null
 ) returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
   v_customer public.customers;
@@ -169,6 +170,7 @@ begin
   end if;
   update public.customers set password_hash = p_new_hash where id = p_customer_id and p_new_hash is not null;
   perform app.clear_logins('customer', v_customer.email);
+  delete from public.customer_sessions where id = p_replaced and customer_id = p_customer_id;
   perform app.record_customer_event(p_customer_id, 'logged_in');
   return jsonb_build_object(
     'verdict', v_verdict,
@@ -178,7 +180,7 @@ begin
 end $$;
 comment on function public.finish_login is
   '{verdict: invalid_credentials | account_inactive | email_not_verified} or {verdict: logged_in, session_id, customer}. '
-  'p_new_hash replaces a hash of too low a cost.';
+  'p_new_hash replaces a hash of too low a cost, the new session the customer''s p_replaced.';
 
 create or replace function public.authenticate_customer(
   p_customer_id uuid,

@@ -255,3 +255,22 @@ def test_the_cookie_counts_without_a_header_and_only_from_our_own_pages(app, cus
 def test_the_alias_without_api_is_the_same(api, customer):
     assert customer.api.get("/customers/me") == customer.api.get("/api/customers/me")
     api.get("/customers/me", expect=401)
+
+
+@pytest.mark.parametrize("kind", ROUTES)
+def test_signing_in_again_ends_the_session_of_the_cookie_and_of_nobody_else(kind, api: Client, customer, staff, tokens):
+    person: Any = customer if kind == "customer" else staff("Guide")
+    path = "/api/customers/login" if kind == "customer" else "/api/auth/login"
+    given = {"email": person.email, "password": person.password}
+    elsewhere = api.post(path, given)["token"]
+    for wrong in ({"Cookie": f"jklg_{kind}={person.token}x"}, {"Authorization": f"Bearer {person.token}"}):
+        api.post(path, given, headers=wrong)
+    cookie = {"Cookie": f"jklg_{kind}={person.token}"}
+    api.post(path, {**given, "password": "wrong"}, headers=cookie, expect=401)
+    api.signed_in(person.token).get(ROUTES[kind])
+    latest = api.post(path, given, headers=cookie)["token"]
+    assert api.signed_in(person.token).get(ROUTES[kind], expect=401)["code"] == "session_ended"
+    if kind == "staff":  # somebody else's session that the browser had is not theirs to end
+        api.post(path, given, headers={"Cookie": f"jklg_staff={tokens['staff']}"})
+    for token in (elsewhere, latest, tokens[kind] if kind == "staff" else latest):
+        api.signed_in(token).get(ROUTES[kind])

@@ -21,7 +21,8 @@ comment on function public.begin_staff_login is
 -- Second half. It returns its verdict and never raises, because the audit row of a failure must stay. p_password_hash is
 -- the hash that was compared: when the password changed meanwhile, the comparison is worth nothing.
 create or replace function public.finish_staff_login(
-  p_staff_id integer, p_password_hash text, p_is_right boolean, p_new_hash text, p_session_seconds integer
+  p_staff_id integer, p_password_hash text, p_is_right boolean, p_new_hash text, p_session_seconds integer,
+  p_replaced uuid default null
 ) returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
   v_staff public.admin_users;
@@ -41,6 +42,7 @@ begin
     return jsonb_build_object('verdict', 'invalid_credentials');
   end if;
   update public.staff_credentials set password_hash = p_new_hash where staff_id = p_staff_id and p_new_hash is not null;
+  delete from public.staff_sessions where id = p_replaced and staff_id = p_staff_id;
   delete from public.staff_sessions where id in (
     select id from public.staff_sessions where staff_id = p_staff_id order by created_at desc, id offset 19
   );
@@ -57,7 +59,7 @@ begin
 end $$;
 comment on function public.finish_staff_login is
   '{verdict: invalid_credentials} or {verdict: logged_in, session_id, staff}: a new session, as the 20th at most, the oldest '
-  'go. p_new_hash replaces a hash of too low a cost.';
+  'go. p_new_hash replaces a hash of too low a cost, the new session their p_replaced.';
 
 create or replace function public.authenticate_staff(p_staff_id integer, p_session_id uuid)
 returns jsonb language plpgsql volatile set search_path = '' as $$
