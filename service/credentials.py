@@ -10,7 +10,7 @@ import jwt
 
 from service.config import config
 from service.errors import Unauthorized
-from service.ids import parse_uuid
+from service.ids import parse_staff_id, parse_uuid
 
 ISSUER = "jklg-travel"
 AUDIENCES = {"customer": "jklg-customer", "staff": "jklg-staff"}
@@ -137,7 +137,7 @@ def _decode(token: str, secret: str, audience: str) -> object:
 
 def _is_well_formed(kind: str, claims: Claims) -> bool:
     if kind == "staff":
-        is_somebody = isinstance(claims.get("id"), int)
+        is_somebody = not isinstance(claims.get("id"), str) and parse_staff_id(claims.get("id")) is not None
     else:
         is_somebody = claims.get("role") == "customer" and parse_uuid(claims.get("customerId")) is not None
     return is_somebody and parse_uuid(claims["sid"]) is not None

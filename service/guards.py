@@ -179,6 +179,14 @@ def _living(found: Person | None, claims: Claims) -> Person:
     return found
 
 
+def brought_session(kind: str) -> str | None:
+    """The session of the cookie that a browser brings to a log-in, whether or not it lives; None without a good one."""
+    try:
+        return credentials.read_token(kind, request.cookies.get(cookies.NAMES[kind], ""))["sid"]
+    except TokenInvalid:
+        return None
+
+
 def _claims(kind: str) -> Claims | None:
     """The claims of the header's token, else of the cookie's; None where neither is there."""
     header = request.headers.get("Authorization", "").strip()

@@ -88,7 +88,10 @@ NOT_JSON = [
 ]
 WITH_ID = ["/api/users/{}", "/api/bookings/{}", "/api/packages/{}", "/api/settings/{}", "/api/users/{}/status"]
 OWN_WITH_ID = ["addresses", "bookings", "sessions"]
-QUERIES = [("/api/users", "role"), ("/api/users", "search"), ("/api/bookings", "page"), ("/api/bookings", "limit")]
+QUERIES = [
+    *(("/api/users", "role"), ("/api/users", "search"), ("/api/auth/sessions", "staffId")),
+    *(("/api/bookings", "page"), ("/api/bookings", "limit")),
+]
 FRAMEWORK = {"docs_assets", "health.get_health"}
 
 

@@ -25,6 +25,7 @@ def change_password(passwords: dict[str, str]) -> Answer:
         raise Forbidden("You can only change your own password.")
     found = store.begin_login(staff["email"])
     if not check_password(passwords["current_password"], found["password_hash"]):
+        store.record_wrong_password(staff["id"])
         raise WrongPassword
     store.change_password(found, staff["session_id"], hash_password(passwords["new_password"]))
     return {"success": True, "message": "Password changed successfully"}

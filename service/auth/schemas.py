@@ -1,8 +1,9 @@
 """The marshmallow schemas of staff sign-in: what is taken in and answered."""
 
-from marshmallow import fields
+from marshmallow import fields, validate
 
 from service.fields import Integer, Schema, Text
+from service.ids import MAX_INTEGER
 from service.passwords import NewPassword, Password
 
 
@@ -23,6 +24,12 @@ class StaffLoggedInSchema(Schema):
     user = fields.Nested(StaffMemberSchema)
 
 
+class StaffSessionsQuerySchema(Schema):
+    staff_id = fields.Integer(
+        data_key="staffId", validate=validate.Range(1, MAX_INTEGER, error="Is not the id of a staff account.")
+    )
+
+
 class VerifiedSchema(Schema):
     valid = fields.Boolean()
     user = fields.Dict(metadata={"description": "The claims of the token"})
@@ -35,6 +42,6 @@ class ChangeStaffPasswordSchema(Schema):
 
 
 class AcceptInvitationSchema(Schema):
-    staff_id = Integer(required=True, data_key="staffId", min=1, max=2**31 - 1)
+    staff_id = Integer(required=True, data_key="staffId", min=1, max=MAX_INTEGER)
     token = Text(required=True, min=1, max=200)
     password = NewPassword(required=True)

@@ -6,7 +6,7 @@ from service.users.shapes import User
 
 
 class LoginAttempt(TypedDict):
-    """The account that somebody wants to log in to; None both where there is none that may."""
+    """The account that somebody wants to log in to, None where nobody has the address; its hash where it may."""
 
     staff_id: int | None
     password_hash: str | None

@@ -2,18 +2,23 @@
 
 from service.auth.shapes import LoginAttempt, LoginOutcome
 from service.config import config
-from service.database import rpc
+from service.customers.shapes import Session
+from service.database import rpc, run, table
 from service.limits import account_limits
 from service.users.shapes import NewUser, User
 
+SESSION_COLUMNS = "id,ip_address,user_agent,created_at,last_seen_at,expires_at"
+
 
 def begin_login(email: str) -> LoginAttempt:
-    """Count an attempt and find the active account. Raises 429."""
+    """Count an attempt and find the account. Raises 429."""
     return rpc("begin_staff_login", p_email=email, p_limits=account_limits("login_account"))
 
 
-def finish_login(found: LoginAttempt, is_right: bool, new_hash: str | None) -> LoginOutcome:
-    """Note how the comparison with what ``begin_login`` found went."""
+def finish_login(
+    found: LoginAttempt, is_right: bool, new_hash: str | None, replaced: str | None = None
+) -> LoginOutcome:
+    """Note how the comparison with what ``begin_login`` found went; the new session takes the place of theirs given."""
     return rpc(
         "finish_staff_login",
         p_staff_id=found["staff_id"],
@@ -21,12 +26,19 @@ def finish_login(found: LoginAttempt, is_right: bool, new_hash: str | None) -> L
         p_is_right=is_right,
         p_new_hash=new_hash,
         p_session_seconds=config.staff_session_ttl,
+        p_replaced=replaced,
     )
 
 
-def end_session(session_id: str) -> None:
-    """End one session."""
-    rpc("end_staff_session", p_session_id=session_id)
+def list_sessions(staff_id: int) -> list[Session]:
+    """The live sessions of one account, the latest first."""
+    query = table("staff_sessions").select(SESSION_COLUMNS).eq("staff_id", staff_id)
+    return run(query.gt("expires_at", "now").order("created_at", desc=True))
+
+
+def end_session(session_id: str, staff_id: int | None) -> None:
+    """End one session of that account, of any where it is None. Raises ``NotFound``."""
+    rpc("end_staff_session", p_session_id=session_id, p_staff_id=staff_id)
 
 
 def change_password(found: LoginAttempt, session_id: str, new_hash: str) -> None:
@@ -38,6 +50,11 @@ def change_password(found: LoginAttempt, session_id: str, new_hash: str) -> None
         p_old_hash=found["password_hash"],
         p_new_hash=new_hash,
     )
+
+
+def record_wrong_password(staff_id: int) -> None:
+    """Leave an audit row: a signed-in member of staff did not know the password."""
+    rpc("note_wrong_staff_password", p_staff_id=staff_id)
 
 
 def accept_invitation(staff_id: int, token_hash: str, password_hash: str) -> None:

@@ -6,7 +6,7 @@ from service.credentials import InvalidCredentials, compare_password, issue_cust
 from service.customers import blueprint, store
 from service.customers.schemas import LoggedInSchema, LogInSchema, ScopeSchema, SessionsSchema
 from service.errors import Forbidden
-from service.guards import customer_required, public
+from service.guards import brought_session, customer_required, public
 from service.limits import limit
 from service.people import current_customer
 
@@ -33,13 +33,14 @@ class AccountInactive(Forbidden):
 def log_in(data: dict[str, str]) -> Answer:
     """Log in
 
-    Answers a token and sets the cookie `jklg_customer`. 401 `invalid_credentials` for a wrong password and an unknown
-    address alike; 403 `email_not_verified` or `account_inactive` after the right password only.
+    Answers a token and sets the cookie `jklg_customer`; the customer's session of the cookie before ends. 401
+    `invalid_credentials` for a wrong password and an unknown address alike; 403 `email_not_verified` or
+    `account_inactive` after the right password only.
     """
     found = store.begin_login(data["email"])
     # An unknown address is compared with a dummy, so that it takes as long.
     is_right, new_hash = compare_password(data["password"], found["password_hash"])
-    done = store.finish_login(found, is_right, new_hash)
+    done = store.finish_login(found, is_right, new_hash, brought_session("customer"))
     _refuse(done["verdict"], found["customer_id"])
     customer = done["customer"]
     token = issue_customer_token(customer["id"], customer["email"], done["session_id"])

@@ -62,8 +62,10 @@ def begin_login(email: str) -> LoginAttempt:
     return rpc("begin_login", p_email=email, p_limits=account_limits("login_account"))
 
 
-def finish_login(found: LoginAttempt, is_right: bool, new_hash: str | None) -> LoginOutcome:
-    """Note how the comparison with what ``begin_login`` found went."""
+def finish_login(
+    found: LoginAttempt, is_right: bool, new_hash: str | None, replaced: str | None = None
+) -> LoginOutcome:
+    """Note how the comparison with what ``begin_login`` found went; the new session takes the place of theirs given."""
     return rpc(
         "finish_login",
         p_customer_id=found["customer_id"],
@@ -71,6 +73,7 @@ def finish_login(found: LoginAttempt, is_right: bool, new_hash: str | None) -> L
         p_is_right=is_right,
         p_new_hash=new_hash,
         p_session_seconds=config.customer_session_ttl,
+        p_replaced=replaced,
     )
 
 

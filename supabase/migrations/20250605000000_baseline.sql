@@ -410,13 +410,17 @@ begin
 end $$;
 comment on function app.tg_set_updated_at is 'Keeps updated_at current; for "before update" triggers.';
 
--- Audit tables tell what happened: nobody may change that afterwards, the service and the owner included.
+-- Audit tables tell what happened: nobody may change that afterwards, the service and the owner included. What is past its
+-- time goes by the sweep alone, which names the table for as long as it sweeps: see core/retention.sql.
 create or replace function app.tg_append_only()
 returns trigger language plpgsql set search_path = '' as $$
 begin
+  if tg_op = 'DELETE' and current_setting('app.purges', true) = tg_table_name then
+    return null;
+  end if;
   raise exception 'rows of % are never changed or deleted', tg_table_name using errcode = '42501';
 end $$;
-comment on function app.tg_append_only is 'Refuses update, delete and truncate; for audit tables.';
+comment on function app.tg_append_only is 'Refuses update, truncate, and delete but by the sweep; for audit tables.';
 
 -- The site's pages call functions of texts and numbers on what they read and stop at a null: text that nobody gave is empty
 -- instead, and a number is its column's default. Said by a trigger and not by a default alone, because the pages also send
@@ -1035,13 +1039,15 @@ create table if not exists public.staff_events (
   details jsonb not null default '{}',
   created_at timestamptz not null default now()
 );
-comment on table public.staff_events is 'Audit log of staff accounts: append-only, never a secret.';
+comment on table public.staff_events is 'Audit log of staff accounts: append-only, never a secret; kept as core/retention.sql says.';
 comment on column public.staff_events.staff_id is
-  'The account it is about. No foreign key: the log outlives the account.';
+  'The account it is about; null: an attempt on an address that no account has. No foreign key: the log outlives the account.';
 comment on column public.staff_events.name is
-  'created, changed, deleted, logged_in, login_failed, logged_out, password_changed.';
+  'created, changed, deleted, logged_in, login_failed, session_ended, password_changed, wrong_password.';
 comment on column public.staff_events.actor is 'E-mail address of who did it, or the database role.';
 create index if not exists staff_events_staff_id_idx on public.staff_events (staff_id, created_at);
+create index if not exists staff_events_nobodys_idx on public.staff_events (id) where staff_id is null;
+create index if not exists staff_events_created_at_idx on public.staff_events using brin (created_at);
 create or replace trigger tg_staff_events__append_only before update or delete or truncate on public.staff_events
   for each statement execute function app.tg_append_only();
 

@@ -36,7 +36,7 @@ create table if not exists public.customers (
     end
   )
 );
-comment on table public.customers is 'Customer accounts. A deleted one stays as an emptied row that payments refer to.';
+comment on table public.customers is 'Customer accounts. A deleted one stays as an emptied row while bookings, payments or events refer to it.';
 comment on column public.customers.email is 'Unique without regard to case among live accounts.';
 comment on column public.customers.password_hash is 'bcrypt ($2a$, $2b$). Read by service_role alone.';
 comment on column public.customers.status is
@@ -48,6 +48,8 @@ comment on column public.customers.owner_proven_at is
 comment on column public.customers.password_changed_at is 'Reset mails older than this have lost their purpose.';
 comment on column public.customers.total_spent is 'Currency units really paid: completed payments less refunds.';
 create unique index if not exists customers_email_lower_idx on public.customers (lower(email)) where deleted_at is null;
+create index if not exists customers_unproven_idx on public.customers (created_at)
+  where verified_at is null and deleted_at is null;
 
 call app.bound_name('public.customers', 'name', 1, 100);
 

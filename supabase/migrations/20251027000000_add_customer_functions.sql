@@ -1,9 +1,9 @@
 -- Put together by `make migration` from these files of supabase/schemas, where the text is edited:
---   customers/events.sql customers/sessions.sql customers/registration.sql customers/recovery.sql
+--   customers/events.sql core/logins.sql customers/sessions.sql customers/registration.sql customers/recovery.sql
 --   customers/records.sql
 -- Roll back: supabase/rollbacks/20251027000000_add_customer_functions.sql
 
--- What happened to customer accounts, for ever, and how an account reads from outside.
+-- What happened to customer accounts, and how an account reads from outside.
 
 -- Written in the transaction of what it tells about. A failed sign-in to an address that nobody has leaves a row too:
 -- it is worth knowing, and the answer takes as long as for one that somebody has.
@@ -18,12 +18,14 @@ create table if not exists public.customer_events (
   details jsonb not null default '{}',
   created_at timestamptz not null default now()
 );
-comment on table public.customer_events is 'Audit log of customer accounts: append-only, never a secret.';
+comment on table public.customer_events is 'Audit log of customer accounts: append-only, never a secret; kept as core/retention.sql says.';
 comment on column public.customer_events.customer_id is 'Null: an attempt on an address that no account has.';
 comment on column public.customer_events.name is
   'registered, logged_in, login_failed, verified, password_reset, deleted, …';
 comment on column public.customer_events.actor is 'customer, worker, or the e-mail address or name of the staff.';
 create index if not exists customer_events_customer_id_idx on public.customer_events (customer_id, created_at);
+create index if not exists customer_events_nobodys_idx on public.customer_events (id) where customer_id is null;
+create index if not exists customer_events_created_at_idx on public.customer_events using brin (created_at);
 create or replace trigger tg_customer_events__append_only before update or delete or truncate on public.customer_events
   for each statement execute function app.tg_append_only();
 
@@ -68,6 +70,41 @@ $$;
 comment on function app.customer_json is 'A customer as the API answers it.';
 grant execute on function app.customer_json to customer;
 
+-- How often a password may be guessed: one rule, for customers and for staff.
+
+-- Each account has one allowance for the world, and one for each address (IP) from which it logged in or set its password
+-- within 30 days: so guesses from everywhere end, and whoever makes them does not lock out whom they guess at. A new
+-- password counts, as by its link somebody who is locked out gets in from a place where they never were.
+create or replace function app.login_subject(p_kind text, p_email text)
+returns text language sql stable set search_path = '' as $$
+  select p_email || case when exists (
+    select 1 from public.customers c
+    join public.customer_events e on e.customer_id = c.id
+    where p_kind = 'customer' and lower(c.email) = lower(p_email) and c.deleted_at is null
+      and e.name in ('logged_in', 'password_reset', 'password_changed')
+      and e.ip_address = app.actor() ->> 'ip' and e.created_at > now() - interval '30 days'
+    union all
+    select 1 from public.admin_users a
+    join public.staff_events e on e.staff_id = a.id
+    where p_kind = 'staff' and lower(a.email) = lower(p_email)
+      and e.name in ('logged_in', 'password_changed')
+      and e.ip_address = app.actor() ->> 'ip' and e.created_at > now() - interval '30 days'
+  ) then ' from ' || (app.actor() ->> 'ip') else '' end;
+$$;
+comment on function app.login_subject is 'Whose attempts a login of that kind of account (customer, staff) counts among.';
+
+create or replace function app.take_login(p_kind text, p_email text, p_limits jsonb)
+returns void language sql volatile set search_path = '' as $$
+  select app.take_rate_limit(p_kind || '_login', app.login_subject(p_kind, p_email), p_limits);
+$$;
+comment on function app.take_login is 'Count an attempt to log in to an account, known or not; PT429 when there were too many.';
+
+create or replace function app.clear_logins(p_kind text, p_email text)
+returns void language sql volatile set search_path = '' as $$
+  select app.clear_rate_limit(p_kind || '_login', app.login_subject(p_kind, p_email));
+$$;
+comment on function app.clear_logins is 'Forget the attempts that this one counts among: it proved to be the right person.';
+
 -- Signing in and out, and the look at the session on every request.
 
 create or replace function app.start_customer_session(p_customer_id uuid, p_session_seconds integer)
@@ -89,24 +126,11 @@ end $$;
 comment on function app.start_customer_session is
   'A new session, as the 20th at most: the oldest go. The caller holds the lock on the customer.';
 
--- Each account has one allowance for the world and one for each address (IP) it was used from in the last 30 days: so
--- guesses from everywhere end, and whoever makes them does not lock the customer out.
-create or replace function app.login_subject(p_email text)
-returns text language sql stable set search_path = '' as $$
-  select p_email || case when exists (
-    select from public.customers c
-    join public.customer_events e on e.customer_id = c.id
-    where lower(c.email) = lower(p_email) and c.deleted_at is null and e.name = 'logged_in'
-      and e.ip_address = app.actor() ->> 'ip' and e.created_at > now() - interval '30 days'
-  ) then ' from ' || (app.actor() ->> 'ip') else '' end;
-$$;
-comment on function app.login_subject is 'Whose attempts a login counts among.';
-
 -- First half of a login, before the service compares the password. An address that nobody has is counted alike.
 create or replace function public.begin_login(p_email text, p_limits jsonb)
 returns jsonb language plpgsql volatile set search_path = '' as $$
 begin
-  perform app.take_rate_limit('login_account', app.login_subject(p_email), p_limits);
+  perform app.take_login('customer', p_email, p_limits);
   return (
     select jsonb_build_object('customer_id', max(c.id::text), 'password_hash', max(c.password_hash))
     from public.customers c
@@ -124,7 +148,8 @@ create or replace function public.finish_login(
   p_password_hash text,
   p_is_right boolean,
   p_new_hash text,
-  p_session_seconds integer
+  p_session_seconds integer,
+  p_replaced uuid default null
 ) returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
   v_customer public.customers;
@@ -144,7 +169,8 @@ begin
     return jsonb_build_object('verdict', v_verdict);
   end if;
   update public.customers set password_hash = p_new_hash where id = p_customer_id and p_new_hash is not null;
-  perform app.clear_rate_limit('login_account', app.login_subject(v_customer.email));
+  perform app.clear_logins('customer', v_customer.email);
+  delete from public.customer_sessions where id = p_replaced and customer_id = p_customer_id;
   perform app.record_customer_event(p_customer_id, 'logged_in');
   return jsonb_build_object(
     'verdict', v_verdict,
@@ -154,7 +180,7 @@ begin
 end $$;
 comment on function public.finish_login is
   '{verdict: invalid_credentials | account_inactive | email_not_verified} or {verdict: logged_in, session_id, customer}. '
-  'p_new_hash replaces a hash of too low a cost.';
+  'p_new_hash replaces a hash of too low a cost, the new session the customer''s p_replaced.';
 
 create or replace function public.authenticate_customer(
   p_customer_id uuid,
@@ -417,7 +443,7 @@ begin
   where id = p_customer_id
   returning * into v_customer;
   update public.password_reset_tokens set used_at = now() where customer_id = p_customer_id and used_at is null;
-  perform app.clear_rate_limit('login_account', app.login_subject(v_customer.email));
+  perform app.clear_logins('customer', v_customer.email);
   perform app.queue_email(
     'password-changed', v_customer.email, jsonb_build_object('name', v_customer.name, 'occurred_at', now()),
     p_customer_id => p_customer_id
@@ -554,34 +580,6 @@ begin
 end $$;
 comment on function public.disown_account is
   'Who got a verification mail never registered: the account goes, while it is unproven. PT400, PT409 already_verified.';
-
-create or replace function public.clean_expired()
-returns integer language plpgsql volatile set search_path = '' as $$
-declare
-  v_sessions integer;
-  v_staff_sessions integer;
-  v_verifications integer;
-  v_resets integer;
-  v_invitations integer;
-  v_limits integer;
-begin
-  delete from public.customer_sessions where expires_at <= now();
-  get diagnostics v_sessions = row_count;
-  delete from public.staff_sessions where expires_at <= now();
-  get diagnostics v_staff_sessions = row_count;
-  -- Kept for a while, so that an old link is told from a wrong one.
-  delete from public.email_verification_tokens where expires_at < now() - interval '30 days';
-  get diagnostics v_verifications = row_count;
-  delete from public.password_reset_tokens where expires_at < now() - interval '30 days';
-  get diagnostics v_resets = row_count;
-  delete from public.staff_invitations where expires_at < now() - interval '30 days';
-  get diagnostics v_invitations = row_count;
-  delete from public.rate_limits where expires_at <= now();
-  get diagnostics v_limits = row_count;
-  return v_sessions + v_staff_sessions + v_verifications + v_resets + v_invitations + v_limits;
-end $$;
-comment on function public.clean_expired is
-  'The worker''s sweep: customers'' and staff''s sessions, links and limits past their time; how many rows.';
 
 -- What customers keep with us: profile, address book, preferences; and all of it in one document. The writers run as role
 -- customer, so row-level security holds behind their own conditions.

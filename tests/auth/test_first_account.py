@@ -7,7 +7,7 @@ import pytest
 
 from tests.client import Client
 from tests.factories import unique_email
-from tests.sure import match
+from tests.sure import fetch_row, match
 
 PASSWORD = "a first horse 45 staple"
 
@@ -86,6 +86,75 @@ def test_another_invitation_ends_the_first(flask_command, deliver, mailbox, api:
     deliver()
     body = api.post("/api/auth/accept-invitation", {**first, "password": PASSWORD}, expect=400)
     assert body["code"] == "token_invalid"
+
+
+ENDS = {
+    "another address": "update admin_users set email = 'other-' || email where id = %s",
+    "another address and back": "update admin_users set email = 'x' || email where id = %(id)s;"
+    "update admin_users set email = substr(email, 2) where id = %(id)s",
+    "deactivated": "update admin_users set status = 'Inactive' where id = %s",
+    "deactivated and active again": "update admin_users set status = 'Inactive' where id = %(id)s;"
+    "update admin_users set status = 'Active' where id = %(id)s",
+    "a password by another hand": "insert into staff_credentials (staff_id, password_hash) values (%s, 'x')",
+    "deleted": "delete from admin_users where id = %s",
+}
+
+
+def end(db: psycopg.Connection, statements: str, staff_id: object) -> None:
+    for statement in statements.replace("%(id)s", "%s").split(";"):
+        db.execute(statement, [staff_id])
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_an_invitation_ends_with_its_purpose(
+    case, flask_command, deliver, mailbox, api: Client, db: psycopg.Connection
+):
+    _, link = invite(flask_command, deliver, mailbox)
+    end(db, ENDS[case], link["staffId"])
+    body = api.post("/api/auth/accept-invitation", {**link, "password": PASSWORD}, expect=400)
+    assert body["code"] == "token_invalid"
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_a_mail_whose_invitation_ended_is_not_sent(case: str, flask_command, deliver, db: psycopg.Connection):
+    email = unique_email("invited")
+    assert flask_command("staff", "create", email, "--invite").exit_code == 0
+    (staff_id,) = fetch_row(db, "select id from admin_users where email = %s", [email])
+    end(db, ENDS[case], staff_id)
+    deliver()
+    mails = "select state from email_outbox where template = 'staff-invitation' and recipient = %s"
+    assert db.execute(mails, [email]).fetchall() == [("dropped",)]
+
+
+def test_a_change_that_leaves_the_purpose_leaves_the_invitation(
+    flask_command, deliver, mailbox, staff, api: Client, db: psycopg.Connection
+):
+    _, link = invite(flask_command, deliver, mailbox)
+    staff().api.put(f"/api/users/{link['staffId']}", {"name": "New Name", "role": "Support"})
+    api.post("/api/auth/accept-invitation", {**link, "password": PASSWORD})
+
+
+def test_staffs_page_ends_the_invitation_too(flask_command, deliver, mailbox, staff, api: Client):
+    """The site changes accounts straight through /rest/v1."""
+    email, link = invite(flask_command, deliver, mailbox)
+    page = {"Cookie": f"jklg_staff={staff().token}", "Origin": "http://localhost"}
+    moved = {"email": f"moved-{email}"}
+    api.patch(f"/rest/v1/admin_users?id=eq.{link['staffId']}", moved, headers=page, expect=204)
+    api.post("/api/auth/accept-invitation", {**link, "password": PASSWORD}, expect=400)
+
+
+def test_a_newer_invitation_ends_the_link_before_its_mail_is_sent(flask_command, deliver, mailbox, api: Client):
+    email, first = invite(flask_command, deliver, mailbox)
+    assert flask_command("staff", "create", email, "--invite").exit_code == 0
+    body = api.post("/api/auth/accept-invitation", {**first, "password": PASSWORD}, expect=400)
+    assert body["code"] == "token_invalid"
+
+
+def test_a_deactivated_account_is_not_invited(flask_command, db: psycopg.Connection):
+    email = unique_email("gone")
+    db.execute("insert into admin_users (name, email, status) values ('Gone', %s, 'Inactive')", [email])
+    result = flask_command("staff", "create", email, "--invite")
+    assert (result.exit_code, "deactivated" in result.output) == (1, True)
 
 
 def test_an_account_with_a_password_is_not_invited(flask_command, staff):

@@ -23,11 +23,13 @@ def test_the_own_password_changes_and_the_other_sessions_end(staff, db: psycopg.
     assert len(mails) == 1
 
 
-def test_a_wrong_current_password_changes_nothing(staff):
+def test_a_wrong_current_password_changes_nothing(staff, db: psycopg.Connection):
     guide = staff("Guide")
     given = {"email": guide.email, "currentPassword": "wrong", "newPassword": NEW}
     body = guide.api.post("/api/auth/change-password", given, expect=401)
     assert body == {"error": "Current password is incorrect", "code": "invalid_password"}
+    query = "select actor, ip_address from staff_events where staff_id = %s and name = 'wrong_password'"
+    assert db.execute(query, [guide.id]).fetchall() == [(guide.email, guide.api.address)]
     guide.api.post("/api/auth/login", {"email": guide.email, "password": STAFF_PASSWORD})
 
 

@@ -115,6 +115,16 @@ def test_guessers_do_not_lock_out_whom_they_guess_at(app, customer, api):
     api.post(LOGIN, {"email": customer.email, "password": PASSWORD}, expect=429)
 
 
+def test_a_mailed_link_lets_in_who_is_locked_out_at_a_new_place(app, customer, link):
+    elsewhere = Client(app)
+    elsewhere.post("/api/customers/forgot-password", {"email": customer.email})
+    given = {**link(customer.email, "password-reset"), "newPassword": "another horse 43 staple"}
+    elsewhere.post("/api/customers/reset-password", given)
+    for _ in range(10):
+        Client(app).post(LOGIN, {"email": customer.email, "password": "wrong guess"}, expect=401)
+    elsewhere.post(LOGIN, {"email": customer.email, "password": given["newPassword"]})
+
+
 def test_guesses_at_once_do_not_slip_past_the_limit(race, customer):
     answers = race(40, "POST", LOGIN, {"email": customer.email, "password": "wrong guess"})
     assert sorted(status for status, _ in answers) == [401] * 10 + [429] * 30
@@ -193,8 +203,8 @@ def test_what_staff_left_behind_is_swept_away_too(staff, db, app):
     person = staff()
     db.execute("update staff_sessions set expires_at = now() where staff_id = %s", [person.id])
     invited = (
-        "insert into staff_invitations (staff_id, email_id, token_hash, expires_at)"
-        " values (%s, gen_random_uuid(), 'x', now() - interval '31 days')"
+        "insert into staff_invitations (staff_id, email_id, expires_at)"
+        " values (%s, gen_random_uuid(), now() - interval '31 days')"
     )
     db.execute(invited, [person.id])
     with app.app_context():

@@ -9,6 +9,7 @@ from tools.stack import Stack
 # SECURITY DEFINER functions, each with the reason above it.
 DEFINERS = {
     "app.column_rules",
+    "app.purge_events",
     "app.staff_can",
     "app.tg_bookings__close_payment",
     "app.tg_bookings__find_customer",
@@ -21,6 +22,7 @@ DEFINERS = {
     "app.tg_update_customer_stats",
     "app.tg_admin_users__keep_an_admin",
     "app.tg_admin_users__record",
+    "app.tg_end_invitation",
     "app.tg_limit_visitor",
 }
 # Who may execute what, beside the service. PostgREST serves `public` alone: what stands in `app` is for policies,

@@ -29,9 +29,9 @@ def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_delta_makes_what_changed_and_says_what_it_leaves(released: Path, capsys: pytest.CaptureFixture[str]):
     before = set(released.iterdir())
-    change("customers/recovery.sql", "create or replace function public.clean_expired()\nreturns integer",
+    change("core/retention.sql", "create or replace function public.clean_expired()\nreturns integer",
            "create or replace function public.clean_expired()\nreturns bigint")  # fmt: skip
-    change("customers/recovery.sql", "'The worker''s sweep:", "'The sweep:")
+    change("core/retention.sql", "'The worker''s sweep of", "'The sweep of")
     change("core/keys.sql", "grant execute on function app.uuid_v7 to anon, staff;",
            "grant execute on function app.uuid_v7 to anon;")  # fmt: skip
     change("bookings/bookings.sql", "add column if not exists notes text,", "add column if not exists notes text,\n"

@@ -1,4 +1,4 @@
--- What happened to customer accounts, for ever, and how an account reads from outside.
+-- What happened to customer accounts, and how an account reads from outside.
 
 -- Written in the transaction of what it tells about. A failed sign-in to an address that nobody has leaves a row too:
 -- it is worth knowing, and the answer takes as long as for one that somebody has.
@@ -13,12 +13,14 @@ create table if not exists public.customer_events (
   details jsonb not null default '{}',
   created_at timestamptz not null default now()
 );
-comment on table public.customer_events is 'Audit log of customer accounts: append-only, never a secret.';
+comment on table public.customer_events is 'Audit log of customer accounts: append-only, never a secret; kept as core/retention.sql says.';
 comment on column public.customer_events.customer_id is 'Null: an attempt on an address that no account has.';
 comment on column public.customer_events.name is
   'registered, logged_in, login_failed, verified, password_reset, deleted, …';
 comment on column public.customer_events.actor is 'customer, worker, or the e-mail address or name of the staff.';
 create index if not exists customer_events_customer_id_idx on public.customer_events (customer_id, created_at);
+create index if not exists customer_events_nobodys_idx on public.customer_events (id) where customer_id is null;
+create index if not exists customer_events_created_at_idx on public.customer_events using brin (created_at);
 create or replace trigger tg_customer_events__append_only before update or delete or truncate on public.customer_events
   for each statement execute function app.tg_append_only();
 

@@ -24,7 +24,7 @@ begin
   where id = p_customer_id
   returning * into v_customer;
   update public.password_reset_tokens set used_at = now() where customer_id = p_customer_id and used_at is null;
-  perform app.clear_rate_limit('login_account', app.login_subject(v_customer.email));
+  perform app.clear_logins('customer', v_customer.email);
   perform app.queue_email(
     'password-changed', v_customer.email, jsonb_build_object('name', v_customer.name, 'occurred_at', now()),
     p_customer_id => p_customer_id
@@ -161,31 +161,3 @@ begin
 end $$;
 comment on function public.disown_account is
   'Who got a verification mail never registered: the account goes, while it is unproven. PT400, PT409 already_verified.';
-
-create or replace function public.clean_expired()
-returns integer language plpgsql volatile set search_path = '' as $$
-declare
-  v_sessions integer;
-  v_staff_sessions integer;
-  v_verifications integer;
-  v_resets integer;
-  v_invitations integer;
-  v_limits integer;
-begin
-  delete from public.customer_sessions where expires_at <= now();
-  get diagnostics v_sessions = row_count;
-  delete from public.staff_sessions where expires_at <= now();
-  get diagnostics v_staff_sessions = row_count;
-  -- Kept for a while, so that an old link is told from a wrong one.
-  delete from public.email_verification_tokens where expires_at < now() - interval '30 days';
-  get diagnostics v_verifications = row_count;
-  delete from public.password_reset_tokens where expires_at < now() - interval '30 days';
-  get diagnostics v_resets = row_count;
-  delete from public.staff_invitations where expires_at < now() - interval '30 days';
-  get diagnostics v_invitations = row_count;
-  delete from public.rate_limits where expires_at <= now();
-  get diagnostics v_limits = row_count;
-  return v_sessions + v_staff_sessions + v_verifications + v_resets + v_invitations + v_limits;
-end $$;
-comment on function public.clean_expired is
-  'The worker''s sweep: customers'' and staff''s sessions, links and limits past their time; how many rows.';

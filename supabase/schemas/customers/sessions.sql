@@ -19,24 +19,11 @@ end $$;
 comment on function app.start_customer_session is
   'A new session, as the 20th at most: the oldest go. The caller holds the lock on the customer.';
 
--- Each account has one allowance for the world and one for each address (IP) it was used from in the last 30 days: so
--- guesses from everywhere end, and whoever makes them does not lock the customer out.
-create or replace function app.login_subject(p_email text)
-returns text language sql stable set search_path = '' as $$
-  select p_email || case when exists (
-    select from public.customers c
-    join public.customer_events e on e.customer_id = c.id
-    where lower(c.email) = lower(p_email) and c.deleted_at is null and e.name = 'logged_in'
-      and e.ip_address = app.actor() ->> 'ip' and e.created_at > now() - interval '30 days'
-  ) then ' from ' || (app.actor() ->> 'ip') else '' end;
-$$;
-comment on function app.login_subject is 'Whose attempts a login counts among.';
-
 -- First half of a login, before the service compares the password. An address that nobody has is counted alike.
 create or replace function public.begin_login(p_email text, p_limits jsonb)
 returns jsonb language plpgsql volatile set search_path = '' as $$
 begin
-  perform app.take_rate_limit('login_account', app.login_subject(p_email), p_limits);
+  perform app.take_login('customer', p_email, p_limits);
   return (
     select jsonb_build_object('customer_id', max(c.id::text), 'password_hash', max(c.password_hash))
     from public.customers c
@@ -54,7 +41,8 @@ create or replace function public.finish_login(
   p_password_hash text,
   p_is_right boolean,
   p_new_hash text,
-  p_session_seconds integer
+  p_session_seconds integer,
+  p_replaced uuid default null
 ) returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
   v_customer public.customers;
@@ -74,7 +62,8 @@ begin
     return jsonb_build_object('verdict', v_verdict);
   end if;
   update public.customers set password_hash = p_new_hash where id = p_customer_id and p_new_hash is not null;
-  perform app.clear_rate_limit('login_account', app.login_subject(v_customer.email));
+  perform app.clear_logins('customer', v_customer.email);
+  delete from public.customer_sessions where id = p_replaced and customer_id = p_customer_id;
   perform app.record_customer_event(p_customer_id, 'logged_in');
   return jsonb_build_object(
     'verdict', v_verdict,
@@ -84,7 +73,7 @@ begin
 end $$;
 comment on function public.finish_login is
   '{verdict: invalid_credentials | account_inactive | email_not_verified} or {verdict: logged_in, session_id, customer}. '
-  'p_new_hash replaces a hash of too low a cost.';
+  'p_new_hash replaces a hash of too low a cost, the new session the customer''s p_replaced.';
 
 create or replace function public.authenticate_customer(
   p_customer_id uuid,

@@ -75,13 +75,15 @@ create table if not exists public.staff_events (
   details jsonb not null default '{}',
   created_at timestamptz not null default now()
 );
-comment on table public.staff_events is 'Audit log of staff accounts: append-only, never a secret.';
+comment on table public.staff_events is 'Audit log of staff accounts: append-only, never a secret; kept as core/retention.sql says.';
 comment on column public.staff_events.staff_id is
-  'The account it is about. No foreign key: the log outlives the account.';
+  'The account it is about; null: an attempt on an address that no account has. No foreign key: the log outlives the account.';
 comment on column public.staff_events.name is
-  'created, changed, deleted, logged_in, login_failed, logged_out, password_changed.';
+  'created, changed, deleted, logged_in, login_failed, session_ended, password_changed, wrong_password.';
 comment on column public.staff_events.actor is 'E-mail address of who did it, or the database role.';
 create index if not exists staff_events_staff_id_idx on public.staff_events (staff_id, created_at);
+create index if not exists staff_events_nobodys_idx on public.staff_events (id) where staff_id is null;
+create index if not exists staff_events_created_at_idx on public.staff_events using brin (created_at);
 create or replace trigger tg_staff_events__append_only before update or delete or truncate on public.staff_events
   for each statement execute function app.tg_append_only();
 

@@ -4,22 +4,25 @@
 create or replace function public.begin_staff_login(p_email text, p_limits jsonb)
 returns jsonb language plpgsql volatile set search_path = '' as $$
 begin
-  perform app.take_rate_limit('staff_login', p_email, p_limits);
+  perform app.take_login('staff', p_email, p_limits);
   return (
-    select jsonb_build_object('staff_id', max(a.id), 'password_hash', max(c.password_hash))
+    select jsonb_build_object(
+      'staff_id', max(a.id), 'password_hash', max(c.password_hash) filter (where a.status = 'Active')
+    )
     from public.admin_users a
-    join public.staff_credentials c on c.staff_id = a.id
-    where lower(a.email) = lower(p_email) and a.status = 'Active'
+    left join public.staff_credentials c on c.staff_id = a.id
+    where lower(a.email) = lower(p_email)
   );
 end $$;
 comment on function public.begin_staff_login is
-  'Count an attempt (PT429 when there were too many) and find the active account: {staff_id, password_hash}, both null when '
-  'nobody has the address.';
+  'Count an attempt (PT429 when there were too many) and find the account: {staff_id, password_hash}, both null when nobody '
+  'has the address, the hash alone where the account is not Active or has no password.';
 
 -- Second half. It returns its verdict and never raises, because the audit row of a failure must stay. p_password_hash is
 -- the hash that was compared: when the password changed meanwhile, the comparison is worth nothing.
 create or replace function public.finish_staff_login(
-  p_staff_id integer, p_password_hash text, p_is_right boolean, p_new_hash text, p_session_seconds integer
+  p_staff_id integer, p_password_hash text, p_is_right boolean, p_new_hash text, p_session_seconds integer,
+  p_replaced uuid default null
 ) returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
   v_staff public.admin_users;
@@ -31,24 +34,32 @@ begin
   returning a.* into v_staff;
   if not found then
     perform app.act_as('visitor');
-    perform app.record_staff_event(p_staff_id, 'login_failed');
+    perform app.record_staff_event(p_staff_id, 'login_failed', jsonb_build_object('reason', case
+      when exists (select from public.admin_users where id = p_staff_id and status <> 'Active') then 'account_inactive'
+      when p_staff_id is not null and p_password_hash is null then 'no_password'
+      else 'invalid_credentials'
+    end));
     return jsonb_build_object('verdict', 'invalid_credentials');
   end if;
   update public.staff_credentials set password_hash = p_new_hash where staff_id = p_staff_id and p_new_hash is not null;
-  delete from public.staff_sessions where staff_id = p_staff_id and expires_at <= now();
+  delete from public.staff_sessions where id = p_replaced and staff_id = p_staff_id;
+  delete from public.staff_sessions where id in (
+    select id from public.staff_sessions where staff_id = p_staff_id order by created_at desc, id offset 19
+  );
   insert into public.staff_sessions (staff_id, ip_address, user_agent, expires_at)
   values (
     p_staff_id, left(app.actor() ->> 'ip', 64), left(app.actor() ->> 'user_agent', 400),
     now() + make_interval(secs => p_session_seconds)
   )
   returning id into v_session_id;
-  perform app.clear_rate_limit('staff_login', v_staff.email);
+  perform app.clear_logins('staff', v_staff.email);
   perform app.act_as(v_staff.email);
   perform app.record_staff_event(p_staff_id, 'logged_in');
   return jsonb_build_object('verdict', 'logged_in', 'session_id', v_session_id, 'staff', app.staff_json(v_staff));
 end $$;
 comment on function public.finish_staff_login is
-  '{verdict: invalid_credentials} or {verdict: logged_in, session_id, staff}. p_new_hash replaces a hash of too low a cost.';
+  '{verdict: invalid_credentials} or {verdict: logged_in, session_id, staff}: a new session, as the 20th at most, the oldest '
+  'go. p_new_hash replaces a hash of too low a cost, the new session their p_replaced.';
 
 create or replace function public.authenticate_staff(p_staff_id integer, p_session_id uuid)
 returns jsonb language plpgsql volatile set search_path = '' as $$
@@ -72,17 +83,29 @@ end $$;
 comment on function public.authenticate_staff is
   'Whose session this is: {id, email, name, role, session_id, permissions}; null when it ended or the account is not Active.';
 
-create or replace function public.end_staff_session(p_session_id uuid)
+create or replace function public.end_staff_session(p_session_id uuid, p_staff_id integer default null)
 returns void language plpgsql volatile set search_path = '' as $$
 declare
   v_staff_id integer;
 begin
-  delete from public.staff_sessions where id = p_session_id returning staff_id into v_staff_id;
-  if found then
-    perform app.record_staff_event(v_staff_id, 'logged_out');
+  delete from public.staff_sessions
+  where id = p_session_id and staff_id = coalesce(p_staff_id, staff_id)
+  returning staff_id into v_staff_id;
+  if not found then
+    raise sqlstate 'PT404' using message = 'Session not found', hint = 'session_not_found';
   end if;
+  perform app.record_staff_event(v_staff_id, 'session_ended', jsonb_build_object('session_id', p_session_id));
 end $$;
-comment on function public.end_staff_session is 'End this session.';
+comment on function public.end_staff_session is
+  'End one session of p_staff_id, or of whomever where that is null; PT404 when there is no such.';
+
+create or replace function public.note_wrong_staff_password(p_staff_id integer)
+returns void language plpgsql volatile set search_path = '' as $$
+begin
+  perform app.record_staff_event(p_staff_id, 'wrong_password');
+end $$;
+comment on function public.note_wrong_staff_password is
+  'Leave an audit row: a signed-in member of staff did not know the password.';
 
 create or replace function public.change_staff_password(
   p_staff_id integer, p_session_id uuid, p_old_hash text, p_new_hash text
@@ -94,9 +117,11 @@ begin
     raise sqlstate 'PT401' using message = 'Current password is incorrect', hint = 'invalid_password';
   end if;
   delete from public.staff_sessions where staff_id = p_staff_id and id <> p_session_id;
-  perform app.record_staff_event(p_staff_id, 'password_changed');
-  perform app.queue_email('password-changed', a.email, jsonb_build_object('name', a.name, 'occurred_at', now()))
+  perform
+    app.clear_logins('staff', a.email),
+    app.queue_email('password-changed', a.email, jsonb_build_object('name', a.name, 'occurred_at', now()))
   from public.admin_users a where a.id = p_staff_id;
+  perform app.record_staff_event(p_staff_id, 'password_changed');
 end $$;
 comment on function public.change_staff_password is
   'Set a new hash, keep this session and end the others, queue the notice. PT401 when p_old_hash is not the current one.';

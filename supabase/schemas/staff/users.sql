@@ -51,9 +51,10 @@ begin
   insert into public.staff_credentials (staff_id, password_hash) values (p_staff_id, p_password_hash)
   on conflict (staff_id) do update set password_hash = excluded.password_hash, changed_at = now();
   delete from public.staff_sessions where staff_id = p_staff_id;
+  perform app.clear_logins('staff', email) from public.admin_users where id = p_staff_id;
   perform app.record_staff_event(p_staff_id, 'password_changed');
 end $$;
-comment on function app.set_staff_password is 'Give an account another password; its sessions end.';
+comment on function app.set_staff_password is 'Give an account another password: its sessions end, attempts to guess the old one are forgotten.';
 
 create or replace function public.update_user(p_id integer, p_changes jsonb, p_password_hash text)
 returns jsonb language plpgsql volatile set search_path = '' as $$
