@@ -58,7 +58,8 @@ def is_email(password: str, email: str) -> bool:
 def _common_passwords() -> frozenset[str]:
     """From zxcvbn's lists, without importing that package: its dictionaries would stay in memory."""
     package = importlib.util.find_spec("zxcvbn")
-    assert package and package.origin
+    if package is None or package.origin is None:
+        raise ImportError("zxcvbn has no files to read")
     lists = runpy.run_path(str(Path(package.origin).with_name("frequency_lists.py")))
     commonest = lists["FREQUENCY_LISTS"]["passwords"][:COMMON_RANKS]
     return frozenset(word for word in commonest if len(word) >= MIN_CHARACTERS)

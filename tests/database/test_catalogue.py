@@ -1,6 +1,6 @@
 """House rules that hold for every table and function, asked of the catalogue of a migrated database.
 
-What Supabase's linter asks of it stands in tests/security/lints.py.
+Who may do what stands in docs/rights.md, what Supabase's linter asks in tests/security/lints.py.
 """
 
 import httpx
@@ -9,64 +9,12 @@ import pytest
 
 from tools.stack import Stack
 
-# SECURITY DEFINER functions, each with the reason above it.
-DEFINERS = {
-    "app.column_rules",
-    "app.staff_can",
-    "app.tg_bookings__close_payment",
-    "app.tg_bookings__find_customer",
-    "app.tg_bookings__hand_over_payments",
-    "app.tg_bookings__keep_paid",
-    "app.tg_bookings__note_payment",
-    "app.tg_bookings__queue_mail",
-    "app.tg_bookings__set_currency",
-    "app.tg_email_history__queue",
-    "app.tg_update_customer_stats",
-    "app.tg_admin_users__keep_an_admin",
-    "app.tg_admin_users__record",
-    "app.tg_limit_visitor",
-}
-# Who may execute what, beside the service. PostgREST serves `public` alone: what stands in `app` is for policies,
-# checks and functions that run with the caller's rights.
-CALLERS = {
-    "public.delete_address": ["customer"],
-    "public.list_customer_bookings": ["customer"],
-    "public.save_address": ["customer"],
-    "public.update_preferences": ["customer"],
-    "public.update_profile": ["customer"],
-    "app.actor": ["customer"],
-    "app.booking_currency": ["customer"],
-    "app.uuid_v7": ["anon", "staff"],
-    "app.address_json": ["customer"],
-    "app.customer_json": ["customer"],
-    "app.lock_customer": ["customer"],
-    "app.record_customer_event": ["customer"],
-    "app.column_rules": ["staff"],
-    "app.holds_secret": ["staff"],
-    "app.is_secret_name": ["staff"],
-    "app.mask_secrets": ["staff"],
-    "app.refuse_staff": ["staff"],
-    "app.staff_can": ["staff"],
-    "app.is_public_setting": ["anon", "staff"],
-    "app.are_lines": ["anon", "customer", "staff"],
-    "app.columns_to_fill": ["anon", "customer", "staff"],
-    "app.is_email": ["anon", "customer", "staff"],
-    "app.is_line": ["anon", "customer", "staff"],
-    "app.is_text": ["anon", "customer", "staff"],
-}
-
 TABLES = """
     select c.relname, obj_description(c.oid) from pg_class c
     where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') order by 1
 """
 FUNCTIONS = """
-    select n.nspname || '.' || p.proname, p.prosecdef, obj_description(p.oid),
-      array(
-        select r.rolname from pg_roles r
-        where r.rolname in ('anon', 'authenticated', 'customer', 'staff')
-          and has_function_privilege(r.oid, p.oid, 'execute')
-        order by 1
-      ) as callers
+    select n.nspname || '.' || p.proname, obj_description(p.oid)
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('public', 'app')
       and p.proname <> 'update_booking_payment_status'  -- left behind by the original, which nothing calls
     order by 1
@@ -88,13 +36,7 @@ def test_every_table_has_a_comment(catalogue: psycopg.Connection):
 def test_every_function_says_what_it_does(catalogue: psycopg.Connection):
     rows = catalogue.execute(FUNCTIONS).fetchall()
     assert len(rows) > 20
-    assert [name for name, _, comment, _ in rows if not comment] == []
-    assert {name for name, is_definer, *_ in rows if is_definer} == DEFINERS
-
-
-def test_no_role_of_the_browser_calls_a_function_of_the_service(catalogue: psycopg.Connection):
-    rows = catalogue.execute(FUNCTIONS).fetchall()
-    assert {name: callers for name, _, _, callers in rows if callers} == CALLERS
+    assert [name for name, comment in rows if not comment] == []
 
 
 def test_what_only_sql_calls_is_not_served(stack: Stack):
