@@ -32,6 +32,11 @@ class NewPassword(Password):
         "common": "Is among the most common passwords. Please choose another.",
     }
 
+    def described(self, described: dict[str, Any]) -> dict[str, Any]:
+        bounds = {"minLength": MIN_CHARACTERS, "maxLength": MAX_PASSWORD_BYTES, "pattern": r"^[^\x00]*$"}
+        said = f"At most {MAX_PASSWORD_BYTES} bytes, none of the most common passwords, and not the e-mail address"
+        return {**described, "format": "password", **bounds, "description": said}
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         password = super()._deserialize(value, attr, data, **kwargs)
         if len(password) < MIN_CHARACTERS:
