@@ -117,6 +117,7 @@ CHECKS: list[Any] = [
 def fuzz(operation: APIOperation, mode: str, everybody: Everybody, examples: int, *, derandomize: bool = True) -> int:
     """So many valid or broken calls of one operation, each as everybody. The answer is how many were made."""
     headers, ids, addresses = everybody.headers(), everybody.ids(), _addresses()
+    takes_session = "security" not in operation.definition.raw
     made = 0
 
     @given(case=operation.as_strategy(generation_mode=MODES[mode]), is_known=st.booleans())
@@ -131,9 +132,11 @@ def fuzz(operation: APIOperation, mode: str, everybody: Everybody, examples: int
         nonlocal made
         if is_known:
             case.path_parameters.update({name: ids[name] for name in ids.keys() & case.path_parameters.keys()})
-        for sent in headers.values():
+        for identity, sent in headers.items():
             response = case.call(headers=sent, environ_base={"REMOTE_ADDR": next(addresses)})
             case.validate_response(response, checks=CHECKS)
+            if identity == "nobody" and takes_session:
+                assert response.status_code == 401, f"nobody: {response.status_code}"
             made += 1
 
     call()
