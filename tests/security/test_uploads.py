@@ -26,6 +26,7 @@ NO_PICTURES = {
     "a gif's name alone": b"GIF88a" + b"\0" * 50,
     "a picture later on": SCRIPT + PICTURES["png"][0],
     "a wave": b"RIFF\x24\0\0\0WAVEfmt ",
+    "a wave that names webp": b"RIFF\x24\0\0\0WAVEfmt WEBP",
     "a program": b"\x7fELF" + b"\0" * 50,
 }
 
