@@ -7,7 +7,7 @@ COMPILE := uv pip compile --no-config --quiet --universal --python-version $(she
 	--generate-hashes --custom-compile-command 'make lock'
 READY := $(VENV)/.ready-$(shell cat requirements.txt requirements-dev.txt devstack/pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: help run reset demo bench test test-real proof lint format lock pictures openapi errors migration release
+.PHONY: help run reset demo bench test test-real proof lint format lock pictures openapi errors rights audit migration release
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -54,6 +54,11 @@ lint: $(READY) ## Check the style, the types, and that every requirement is name
 	@cd devstack && $(PYTHON) -m mypy && cd .. && $(PYTHON) -m mypy --config-file devstack/pyproject.toml --follow-imports silent tools
 	@$(PYTHON) -m mypy --no-error-summary --strict service
 	@$(PYTHON) -m mypy --no-error-summary tests --exclude tests/proof/
+	@said=$$($(PYTHON) -m bandit --quiet --configfile pyproject.toml --recursive . 2>&1) || { echo "$$said"; exit 1; }
+
+audit: $(READY) ## Look for known faults in what is installed, over the network (what is deployed, then the rest)
+	@for file in requirements.txt requirements-dev.txt; do echo "$$file" && \
+	$(VENV)/bin/uvx --quiet pip-audit@2.10.1 --strict --require-hashes --disable-pip --requirement $$file || exit 1; done
 
 lock: $(READY) ## Compile requirements*.in to what is installed, with hashes (ARGS=--upgrade for newer releases)
 	@$(VENV)/bin/$(COMPILE) $(ARGS) requirements.in -o requirements.txt
@@ -65,6 +70,9 @@ pictures: $(READY) ## Take the pictures in docs/mail with chromium
 format: $(READY) ## Put the code in the house style
 	@$(PYTHON) -m ruff check --quiet --fix .
 	@$(PYTHON) -m ruff format --quiet .
+
+rights: $(READY) ## Write docs/rights.md anew: who may do what in the database
+	@$(PYTHON) -m tools.rights
 
 errors: $(READY) ## Write docs/errors.md anew from the code and the SQL
 	@$(PYTHON) -m tools.errors

@@ -1,7 +1,8 @@
 # The process model. Read by gunicorn from the folder it is started in.
 import os
 
-bind = f"{os.environ.get('HOST', '0.0.0.0')}:{os.environ.get('PORT', '3000')}"
+host = os.environ.get("HOST", "0.0.0.0")  # nosec B104 # the router of a deployment comes over the network
+bind = f"{host}:{os.environ.get('PORT', '3000')}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))  # Heroku sets it by the dyno's size
 worker_class = "gthread"  # requests mostly wait for PostgREST, and bcrypt leaves the interpreter to others
 threads = int(os.environ.get("WEB_THREADS", "16"))

@@ -8,6 +8,8 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import flask_smorest
 import swagger_ui_bundle
+from apispec.ext.marshmallow import MarshmallowPlugin
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from flask import Flask, Response, send_from_directory
 from marshmallow import fields
 from webargs import core
@@ -16,7 +18,7 @@ from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 from werkzeug.wrappers import Response as BaseResponse
 
 from service import errors
-from service.fields import Schema
+from service.fields import ChangeSchema, Schema
 from service.guards import public
 
 Answer = Mapping[str, object]  # what a view answers; its schema writes it out
@@ -83,6 +85,28 @@ class Blueprint(flask_smorest.Blueprint):
         return cast(Callable[[View], View], flask_smorest.Blueprint.doc(**kwargs))
 
 
+class Converter(OpenAPIConverter):
+    """Describes what callers send as strictly as it is read, see service/fields.py."""
+
+    def field2property(self, field: fields.Field[Any]) -> dict[str, Any]:
+        described: dict[str, Any] = super().field2property(field)
+        if hasattr(field, "described"):
+            described = {key: value for key, value in described.items() if not key.startswith("x-")}
+            described = {key: value for key, value in field.described(described).items() if value is not None}
+        return described
+
+    def schema2jsonschema(self, schema: Any) -> dict[str, Any]:
+        described: dict[str, Any] = super().schema2jsonschema(schema)
+        if isinstance(schema, ChangeSchema) and not described.get("required"):
+            any_of = [{"required": [name]} for name in described.get("properties", ())]
+            described.update({"anyOf": any_of} if any_of else {"minProperties": 1})
+        return described
+
+
+class Described(MarshmallowPlugin):
+    Converter = Converter
+
+
 class Api(flask_smorest.Api):
     """Registers blueprints with their description; all errors go through service.errors."""
 
@@ -108,7 +132,7 @@ def init_app(app: Flask) -> Api:
             "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}},
         },
     )
-    documented = Api(app)
+    documented = Api(app, spec_kwargs={"marshmallow_plugin": Described()})
     app.add_url_rule("/api/docs/assets/<path:name>", "docs_assets", public(_docs_asset))
     return documented
 

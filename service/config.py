@@ -45,7 +45,7 @@ from service.config_types import (
     read_supabase_key,
 )
 
-EXAMPLE_JWT_SECRET = "change-me-to-a-random-string-of-at-least-32-bytes"  # the value in .env.example
+EXAMPLE_JWT_SECRET = "change-me-to-a-random-string-of-at-least-32-bytes"  # nosec B105 # refused in production
 
 # Limits per IP address, counted by Flask-Limiter in the form it reads: "10 per 5 minutes; 100 per day".
 # LIMIT_LOGIN sets the one of "login", and so on.
@@ -53,15 +53,15 @@ IP_LIMITS = {
     "login": "60 per 5 minutes",
     "register": "100 per hour",
     "recovery": "30 per hour",
-    "token": "100 per 10 minutes",
-    "password": "20 per 5 minutes",
+    "token": "100 per 10 minutes",  # nosec B105 # a limit
+    "password": "20 per 5 minutes",  # nosec B105 # a limit
     "booking": "60 per hour",
     "payment": "120 per hour",
 }
 # Limits per account or address, counted in the database for all workers together.
 ACCOUNT_LIMITS = {
     "login_account": "10 per 5 minutes",
-    "password_account": "10 per 5 minutes",
+    "password_account": "10 per 5 minutes",  # nosec B105 # a limit
     "booking_account": "30 per 10 minutes; 200 per day",
     "booking_claim": "10 per day",
     "verification_mail": "1 per 60 seconds; 3 per 6 hours",

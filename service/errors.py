@@ -2,6 +2,7 @@
 
 import logging
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
@@ -105,6 +106,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(ServiceError, answer_service_error)
     app.register_error_handler(HTTPException, answer_http_error)
     app.register_error_handler(Exception, answer_unexpected)
+    app.after_request(stay_on_this_host)
 
 
 def answer_service_error(error: ServiceError) -> Response:
@@ -135,6 +137,14 @@ def answer_http_error(error: HTTPException) -> BaseResponse:
 def answer_unexpected(error: Exception) -> Response:
     log.exception("unexpected error", extra={"path": request.path})
     return answer_service_error(ServiceError())
+
+
+def stay_on_this_host(response: Response) -> Response:
+    """The router's own redirects, of two slashes in an address to one, would name whatever host the caller named."""
+    if response.status_code == 308:
+        response.location = urlunsplit(urlsplit(response.location or "/")._replace(scheme="", netloc=""))
+        response.data = b""
+    return response
 
 
 def _validation_body(messages: dict[str, Any]) -> dict[str, object]:

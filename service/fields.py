@@ -1,4 +1,7 @@
-"""The forms that input may have. Whether something is taken, known or allowed is the database's answer."""
+"""The forms that input may have. Whether something is taken, known or allowed is the database's answer.
+
+A field with ``described`` says so in openapi.json too, as strictly as it reads: what is valid there is taken here.
+"""
 
 import re
 import unicodedata
@@ -16,6 +19,12 @@ from service.ids import MAX_BIGINT, parse_id, parse_uuid
 MAX_EMAIL = 254  # RFC 5321, 4.5.3.1.3
 Changes = dict[str, object]  # the fields that a form changes, by name
 LINE_BREAKS = "\n\r\t"
+# The same for openapi.json: of one line, of several; and something to be read among it.
+PRINTABLE = r"[^\x00-\x1f\x7f-\x9f]"
+PRINTABLE_LINES = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+VISIBLE = r"[^\s\x00-\x1f\x7f-\x9f]"
+Described = dict[str, Any]
+AS_TEXT = "Its text is taken too, as forms send it"
 
 
 class Schema(MarshmallowSchema):
@@ -62,6 +71,13 @@ class Text(fields.String):
         checks = [length(min, max)] + ([given] if given else [])
         super().__init__(validate=checks, **kwargs)
 
+    def described(self, described: Described) -> Described:
+        if "enum" in described or "pattern" in described:
+            return described
+        character = PRINTABLE_LINES if self.multiline else PRINTABLE
+        needed = f"{VISIBLE}{character}*" if described.get("minLength") else ""
+        return {**described, "pattern": f"^{character}*{needed}$"}
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
         for character in text:
@@ -81,6 +97,9 @@ class Text(fields.String):
 class TextOrNumber(Text):
     """Text, or a number taken as its text: "822 m", 822."""
 
+    def described(self, described: Described) -> Described:
+        return {"anyOf": [super().described(described), {"type": "number"}]}
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return super()._deserialize(str(value) if is_number else value, attr, data, **kwargs)
@@ -91,6 +110,9 @@ class EmailAddress(Text):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min=1, max=MAX_EMAIL, **kwargs)
+
+    def described(self, described: Described) -> Described:
+        return {**described, "format": "email"}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
@@ -121,6 +143,10 @@ class Flag(fields.Boolean):
 
     default_error_messages = {"invalid": "Must be true or false.", "null": "May not be null."}
 
+    def described(self, described: Described) -> Described:
+        as_text = {"type": "string", "enum": ["true", "false"]}
+        return {**described, "type": None, "anyOf": [{"type": "boolean"}, as_text]}
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
         if not isinstance(value, bool) and value not in ("true", "false"):
             raise self.make_error("invalid", input=value)
@@ -136,6 +162,9 @@ class Day(fields.String):
         "null": "Is required.",
     }
 
+    def described(self, described: Described) -> Described:
+        return {**described, "format": "date"}
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs).strip()
         try:
@@ -148,6 +177,9 @@ class Day(fields.String):
 
 class FormInteger(Integer):
     """A whole number, as a JSON number or as the text that a form's field holds."""
+
+    def described(self, described: Described) -> Described:
+        return {**described, "description": AS_TEXT}
 
     def _validated(self, value: Any) -> Any:
         if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", value, re.ASCII):
@@ -163,6 +195,9 @@ class FormNumber(fields.Float):
     def __init__(self, *, min: float = 0, max: float, **kwargs: Any) -> None:
         super().__init__(validate=validate.Range(min, max, error=f"Must be between {min} and {max}."), **kwargs)
 
+    def described(self, described: Described) -> Described:
+        return {**described, "description": AS_TEXT}
+
     def _validated(self, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             raise self.make_error("invalid", input=value)
@@ -175,6 +210,11 @@ class RecordId(fields.Field[Any]):
     default_error_messages = {"invalid": "Is not a valid id.", "required": "Is required.", "null": "Is required."}
 
     parse: Callable[[object], str | None] = staticmethod(parse_id)
+
+    def described(self, described: Described) -> Described:
+        number = {"type": "integer", "minimum": 1, "maximum": MAX_BIGINT}
+        texts = [{"type": "string", "pattern": "^[1-9][0-9]{0,17}$"}, {"type": "string", "format": "uuid"}]
+        return {**described, "anyOf": [number, *texts]}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         record_id = self.parse(value)
@@ -191,8 +231,8 @@ class UuidText(RecordId):
 
     parse = staticmethod(parse_uuid)
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(metadata={"type": "string", "format": "uuid"}, **kwargs)
+    def described(self, described: Described) -> Described:
+        return {**described, "type": "string", "format": "uuid"}
 
 
 def length(min: int, max: int) -> validate.Length:

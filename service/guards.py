@@ -159,7 +159,7 @@ def _authenticate_customer(with_password: bool = False) -> SignedInCustomer | No
         "authenticate_customer",
         p_customer_id=claims["customerId"],
         p_session_id=claims["sid"],
-        **({"p_with_password": True, "p_limits": account_limits("password_account")} if with_password else {}),
+        **(dict(p_with_password=True, p_limits=account_limits("password_account")) if with_password else {}),
     )
     return _living(found, claims)
 

@@ -32,6 +32,11 @@ class NewPassword(Password):
         "common": "Is among the most common passwords. Please choose another.",
     }
 
+    def described(self, described: dict[str, Any]) -> dict[str, Any]:
+        bounds = {"minLength": MIN_CHARACTERS, "maxLength": MAX_PASSWORD_BYTES, "pattern": r"^[^\x00]*$"}
+        said = f"At most {MAX_PASSWORD_BYTES} bytes, none of the most common passwords, and not the e-mail address"
+        return {**described, "format": "password", **bounds, "description": said}
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         password = super()._deserialize(value, attr, data, **kwargs)
         if len(password) < MIN_CHARACTERS:
@@ -58,7 +63,8 @@ def is_email(password: str, email: str) -> bool:
 def _common_passwords() -> frozenset[str]:
     """From zxcvbn's lists, without importing that package: its dictionaries would stay in memory."""
     package = importlib.util.find_spec("zxcvbn")
-    assert package and package.origin
+    if package is None or package.origin is None:
+        raise ImportError("zxcvbn has no files to read")
     lists = runpy.run_path(str(Path(package.origin).with_name("frequency_lists.py")))
     commonest = lists["FREQUENCY_LISTS"]["passwords"][:COMMON_RANKS]
     return frozenset(word for word in commonest if len(word) >= MIN_CHARACTERS)

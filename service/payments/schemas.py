@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from service.fields import EmailAddress, Flag, Integer, RecordId, Schema, Text, UuidText
+from service.fields import Described, EmailAddress, Flag, Integer, RecordId, Schema, Text, UuidText
 from service.pagination import PageSchema, PaginationSchema
 
 STATUSES = ("pending", "processing", "completed", "failed", "refunded")
@@ -22,6 +22,10 @@ class Moment(fields.Field[datetime]):
     def __init__(self, *, is_end: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.is_end = is_end
+
+    def described(self, described: Described) -> Described:
+        formats = [{"type": "string", "format": name} for name in ("date", "date-time")]
+        return {**described, "anyOf": formats}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         try:

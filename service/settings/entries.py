@@ -13,6 +13,7 @@ from service.settings import blueprint, store
 from service.settings.shapes import Settings
 
 KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z", re.ASCII)
+KEY_PARAMETER = {"in": "path", "name": "key", "schema": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_.-]{0,99}$"}}
 
 
 class SettingsBodySchema(ChangeSchema):
@@ -50,7 +51,7 @@ def list_settings() -> Settings:
     return store.read_settings(None, _sees_all())
 
 
-@blueprint.get("/<key>")
+@blueprint.get("/<key>", parameters=[KEY_PARAMETER])
 @staff_or_public
 @blueprint.response(200)
 def get_setting(key: str) -> Settings:
@@ -76,7 +77,7 @@ def save_settings(body: Settings) -> Answer:
     return {"success": True, "message": "Settings saved successfully", "data": _save(body)}
 
 
-@blueprint.put("/<key>")
+@blueprint.put("/<key>", parameters=[KEY_PARAMETER])
 @staff_required("settings_edit")
 @blueprint.arguments(SettingBodySchema)
 @blueprint.response(200, SavedSettingSchema)
@@ -87,7 +88,7 @@ def save_setting(body: Settings, key: str) -> Answer:
     return {"success": True, "message": "Setting saved successfully", "data": data}
 
 
-@blueprint.delete("/<key>")
+@blueprint.delete("/<key>", parameters=[KEY_PARAMETER])
 @staff_required("settings_edit")
 @blueprint.response(200, DoneSchema)
 def delete_setting(key: str) -> Answer:

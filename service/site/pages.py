@@ -84,8 +84,7 @@ def _index() -> BaseResponse:
     if _wants_page() and _is_other_name():
         return redirect(config.frontend_url + request.full_path.rstrip("?"))
     index = _files().find("/index.html")
-    assert index, "Config makes sure of it"
-    return serve(index)
+    return serve(index) if index else errors.answer_http_error(NotFound())  # it was there at the start
 
 
 def _is_other_name() -> bool:

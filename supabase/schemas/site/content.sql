@@ -204,7 +204,7 @@ call app.bound_choice('public.testimonials', 'status', 'published', 'pending', '
 
 call app.close_table('public.testimonials');
 create policy testimonials_select_anon on public.testimonials for select to anon using (lower(status) = 'published');
-create policy testimonials_insert_anon on public.testimonials for insert to anon with check (true);
+create policy testimonials_insert_anon on public.testimonials for insert to anon with check (status = 'pending');
 create policy testimonials_select_staff on public.testimonials for select to staff
   using ((select app.staff_can('testimonials_view')));
 create policy testimonials_insert_staff on public.testimonials for insert to staff

@@ -27,7 +27,8 @@ call app.bound_line('public.support_tickets', 'category', 0, 300);
 call app.bound_line('public.support_tickets', 'assigned_to', 0, 200);
 
 call app.close_table('public.support_tickets');
-create policy support_tickets_insert_anon on public.support_tickets for insert to anon with check (true);
+create policy support_tickets_insert_anon on public.support_tickets for insert to anon
+  with check (status = 'Open' and assigned_to = '');
 -- Of the rows a visitor sees only the one that this very transaction made: see bookings_select_anon.
 create policy support_tickets_select_anon on public.support_tickets for select to anon using (created_at = now());
 create policy support_tickets_select_staff on public.support_tickets for select to staff

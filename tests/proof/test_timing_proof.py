@@ -1,4 +1,4 @@
-"""Can time tell which addresses have accounts? Run: python -m tests.proof.bench_login_timing [samples a class]
+"""Can time tell which addresses have accounts? `make proof`.
 
 Calls with addresses of several classes, in rounds of one each in random order (so that a busy machine slows all alike),
 over one connection to the service under gunicorn. Of each two classes: the gap of the medians, and how well one call's
@@ -8,20 +8,24 @@ time tells them apart (AUC: 0.5 not at all, 1 always).
 import itertools
 import os
 import random
-import shutil
 import statistics
-import sys
 import time
+from collections.abc import Iterator
 from unittest import mock
 
 import bcrypt
 import httpx
 import psycopg
+import pytest
 
 from service.config import IP_LIMITS
-from tools.project import PROJECT
+from tests.conftest import DIRECTORY
 from tools.stack import Stack, free_ports
 
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(1800)]
+
+SAMPLES = 400  # of each class
+BOUND = 0.6  # of the AUC: four standard deviations of chance, at so many samples
 CLASSES = {
     "unknown": None,
     "active": ("active", True),
@@ -31,19 +35,23 @@ CLASSES = {
 CALLS = ["login", "forgot-password", "resend-verification"]
 
 
-def main() -> None:
-    samples = int(sys.argv[1]) if len(sys.argv) > 1 else 400
-    directory = PROJECT / ".devstack" / f"timing-{os.getpid()}"
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    directory = DIRECTORY / "timing"
     environment = {f"LIMIT_{name.upper()}": "1000000 per hour" for name in IP_LIMITS} | {"LOG_LEVEL": "ERROR"}
-    try:
-        with mock.patch.dict(os.environ, environment), Stack(directory, free_ports()) as stack:
-            make_people(stack, samples)
-            stack.start_part("service")
-            stack.wait_until_ready("service", "/api/health")
-            for call in CALLS:
-                report(call, measure(f"{stack.url('service')}/api/customers/{call}", samples))
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    with mock.patch.dict(os.environ, environment), Stack(directory, free_ports()) as running:
+        make_people(running, SAMPLES)
+        running.start_part("service")
+        running.wait_until_ready("service", "/api/health")
+        yield running
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_time_does_not_tell_who_has_an_account(call: str, stack: Stack):
+    took = measure(f"{stack.url('service')}/api/customers/{call}", SAMPLES)
+    report(call, took)
+    for one, other in itertools.combinations(took, 2):
+        assert auc(took[one], took[other]) < BOUND, f"{call}: {one} and {other}"
 
 
 def make_people(stack: Stack, samples: int) -> None:
@@ -90,7 +98,3 @@ def auc(one: list[float], other: list[float]) -> float:
     """The chance that the better guess by time alone is right, of one call of each class."""
     less = sum((a < b) + 0.5 * (a == b) for a in one for b in other) / (len(one) * len(other))
     return max(less, 1 - less)
-
-
-if __name__ == "__main__":
-    main()
