@@ -8,13 +8,14 @@ from service.auth.schemas import StaffLoggedInSchema, StaffLoginSchema, Verified
 from service.cookies import clear_session_cookie, set_session_cookie
 from service.credentials import InvalidCredentials, compare_password, issue_staff_token
 from service.guards import anyone_signed_in, public, staff_required
-from service.limits import limit
+from service.limits import limit, limit_failures
 from service.people import current_staff
 
 
 @blueprint.post("/login")
 @public
 @limit("login")
+@limit_failures("failed_login")
 @blueprint.arguments(StaffLoginSchema)
 @blueprint.response(200, StaffLoggedInSchema)
 def log_in(data: dict[str, str]) -> Answer:
