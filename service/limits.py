@@ -59,7 +59,7 @@ def limit(name: str) -> Callable[[Any], Any]:
 
 
 def limit_failures(name: str) -> Callable[[Any], Any]:
-    """The same, which counts only what is refused with 401, whoever's account it was about."""
+    """The same, which counts only what is refused with 401, whosever account it was about."""
     return limiter.shared_limit(lambda: _figure(name), scope=name, deduct_when=lambda answer: answer.status_code == 401)
 
 

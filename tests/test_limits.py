@@ -3,8 +3,12 @@
 import pytest
 from flask import Flask
 
+from service.config import ACCOUNT_LIMITS, IP_LIMITS, Config
 from service.limits import client_address
+from service.settings import logo
+from service.site import queries
 from tests.client import Client
+from tools.project import PROJECT
 
 TOKEN = "/api/customers/verify-email"
 
@@ -61,3 +65,12 @@ def test_a_redis_counts_for_all_workers_and_its_loss_keeps_nobody_out(app_with):
     api = Client(app_with(WEB_CONCURRENCY="4", RATELIMIT_STORAGE_URI="redis://127.0.0.1:9", LIMIT_REST="1 per minute"))
     for _ in range(3):
         api.get("/rest/v1/packages?limit=1")
+
+
+def test_the_page_of_limits_names_each_variable_with_its_figure():
+    page = (PROJECT / "docs" / "limits.md").read_text()
+    for name, figure in {**IP_LIMITS, **ACCOUNT_LIMITS}.items():
+        assert f"| {figure} | `LIMIT_{name.upper()}` |" in page, name
+    assert f"{Config.max_body_bytes:,} bytes" in page
+    assert f"{logo.MAX_BYTES:,} bytes" in page
+    assert f"{queries.MAX_QUERY:,} characters, {queries.MAX_EMBEDDED} embedded" in page
