@@ -7,7 +7,7 @@ from flask.json.provider import DefaultJSONProvider
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service import api, commands, database, errors, guards, health, limits, logs, mail, site, staff_pages
+from service import api, commands, database, errors, guards, headers, health, limits, logs, mail, site, staff_pages
 from service.config import Config
 
 
@@ -28,6 +28,7 @@ def create_app(config: Config | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     logs.init_app(app)
     errors.init_app(app)
+    headers.init_app(app)
     database.init_app(app)
     mail.init_app(app)
     CORS(

@@ -51,12 +51,14 @@ EXAMPLE_JWT_SECRET = "change-me-to-a-random-string-of-at-least-32-bytes"  # nose
 # LIMIT_LOGIN sets the one of "login", and so on.
 IP_LIMITS = {
     "login": "60 per 5 minutes",
+    "failed_login": "30 per hour; 100 per day",
     "register": "100 per hour",
     "recovery": "30 per hour",
     "token": "100 per 10 minutes",  # nosec B105 # a limit
     "password": "20 per 5 minutes",  # nosec B105 # a limit
     "booking": "60 per hour",
     "payment": "120 per hour",
+    "rest": "600 per minute",
 }
 # Limits per account or address, counted in the database for all workers together.
 ACCOUNT_LIMITS = {
@@ -110,6 +112,7 @@ class Config(BaseModel):
     cors_origins: Origins = ()
     proxy_hops: Hops = 0
     log_level: LogLevel = "INFO"
+    web_concurrency: int = Field(default=2, ge=1, le=1000)  # the processes that gunicorn.conf.py starts
 
     bcrypt_rounds: int = 10
     customer_session_ttl: Seconds = 7 * DAY

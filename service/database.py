@@ -19,6 +19,7 @@ from service.errors import (
     FunctionMissing,
     KeyRefused,
     NotFound,
+    ReadOnly,
     ServiceError,
     Unavailable,
 )
@@ -38,11 +39,13 @@ TRANSLATIONS = {
     "23503": Conflict,
     "23502": BadInput,
     "42501": Forbidden,
+    "55000": ReadOnly,  # a view that cannot be written
     "PGRST116": NotFound,
     "PGRST202": FunctionMissing,
 }
-# Connections, resources, shutdown, cancelled by time-out, deadlock: worth another try.
-PASSING = ("08", "40", "53", "55P03", "57", "PGRST00")
+# Connections, somebody else's transaction on this one, resources, shutdown, cancelled by time-out, deadlock: worth
+# another try.
+PASSING = ("08", "25", "40", "53", "55P03", "57", "PGRST00")
 PASSING_STATUSES = {"502", "503", "504", "520"}  # of a gateway that answered in PostgREST's place
 
 
@@ -109,16 +112,17 @@ def run(query: Any) -> T:  # type: ignore[type-var]
     """Send a request and return its data; its shape is named as for ``rpc``. Raises ``ServiceError``."""
     is_read = query.request.http_method in ("GET", "HEAD")
     query.request.headers["X-Actor"] = json.dumps(current_actor())
-    for is_last in (not is_read, True):
+    for is_last in (False, True):
         try:
             return cast(T, query.execute().data)
         except APIError as error:
-            raise _translated(error, is_read) from error
+            if is_last or not is_foreign_transaction(error):
+                raise translate(error, is_read) from error
         except UnicodeEncodeError as error:
             raise BadInput("The request holds text that is not valid Unicode.") from error
         except httpx.HTTPError as error:
             # Only reads are sent twice: a write may have happened although its answer was lost.
-            if is_last or isinstance(error, httpx.TimeoutException):
+            if is_last or not is_read or isinstance(error, httpx.TimeoutException):
                 log.error("database unreachable", extra={"cause": repr(error)})
                 raise Unavailable(code="database_unavailable") from error
     raise AssertionError("unreachable")
@@ -168,7 +172,13 @@ def _as_customer(customer_id: str) -> SyncPostgrestClient:
     return SyncPostgrestClient(str(service.base_url), headers=headers, http_client=service.session, retry_enabled=False)
 
 
-def _translated(error: APIError, is_read: bool) -> ServiceError:
+def is_foreign_transaction(error: APIError) -> bool:
+    """Whether the connection was inside a transaction of another request, so that nothing of this one was done."""
+    return str(error.code).startswith("25")
+
+
+def translate(error: APIError, is_read: bool) -> ServiceError:
+    """What the caller is told of a refusal of PostgREST."""
     code = str(error.code or "")
     if code.startswith("PT4") or code.startswith("PT5"):
         return _raised_by_us(error, int(code[2:]))

@@ -79,6 +79,10 @@ class NotFound(ServiceError):
         return cls(f"{thing} not found", code=f"{thing.lower()}_not_found")
 
 
+class ReadOnly(ServiceError):
+    status, code, message = 405, *SENTENCES[405]
+
+
 class Conflict(ServiceError):
     status, code, message = 409, "conflict", "This conflicts with what is stored already."
 

@@ -55,7 +55,13 @@ def settings_for(stack: Stack) -> Callable[..., Config]:
     """Settings against the stack; keywords are environment variables put over its own (None takes one away)."""
 
     def make(**changes: str | None) -> Config:
-        given = {**stack.service_environment(), "BCRYPT_ROUNDS": "4", "LOG_LEVEL": "WARNING", **changes}
+        given = {
+            **stack.service_environment(),
+            "BCRYPT_ROUNDS": "4",
+            "LOG_LEVEL": "WARNING",
+            "WEB_CONCURRENCY": "1",
+            **changes,
+        }
         with mock.patch.dict(os.environ, {k: v for k, v in given.items() if v is not None}, clear=True):
             return Config.from_env()
 

@@ -9,13 +9,14 @@ from service.cookies import clear_session_cookie, set_session_cookie
 from service.credentials import InvalidCredentials, compare_password, issue_staff_token
 from service.customers.schemas import SessionsSchema
 from service.guards import anyone_signed_in, brought_session, public, require_permission, staff_required
-from service.limits import limit
+from service.limits import limit, limit_failures
 from service.people import current_staff
 
 
 @blueprint.post("/login")
 @public
 @limit("login")
+@limit_failures("failed_login")
 @blueprint.arguments(StaffLoginSchema)
 @blueprint.response(200, StaffLoggedInSchema)
 def log_in(data: dict[str, str]) -> Answer:

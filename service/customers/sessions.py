@@ -7,7 +7,7 @@ from service.customers import blueprint, store
 from service.customers.schemas import LoggedInSchema, LogInSchema, ScopeSchema, SessionsSchema
 from service.errors import Forbidden
 from service.guards import brought_session, customer_required, public
-from service.limits import limit
+from service.limits import limit, limit_failures
 from service.people import current_customer
 
 
@@ -28,6 +28,7 @@ class AccountInactive(Forbidden):
 @blueprint.post("/login")
 @public
 @limit("login")
+@limit_failures("failed_login")
 @blueprint.arguments(LogInSchema)
 @blueprint.response(200, LoggedInSchema)
 def log_in(data: dict[str, str]) -> Answer:

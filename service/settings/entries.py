@@ -1,4 +1,4 @@
-"""Settings are read by everybody, those with secrets by staff alone and masked; staff changes them."""
+"""Settings that the site's pages need are everybody's to read, all others staff's, masked; staff changes them."""
 
 import re
 
@@ -46,7 +46,7 @@ class SavedSettingSchema(DoneSchema):
 def list_settings() -> Settings:
     """Read the settings
 
-    As `{key: value}`. Those that hold a secret are for staff with settings_view, masked.
+    As `{key: value}`: everybody those that the site's pages need, staff with settings_view all, secrets masked.
     """
     return store.read_settings(None, _sees_all())
 

@@ -5,7 +5,7 @@ from service.settings.shapes import ChangedLogo, Settings
 
 
 def read_settings(key: str | None, is_staff: bool) -> Settings:
-    """{key: value}; those with secrets only for staff, and then masked."""
+    """{key: value}; the public ones, or all with their secrets masked."""
     return rpc("read_settings", p_key=key, p_is_staff=is_staff)
 
 

@@ -25,6 +25,12 @@ def policy_of(page: Path, config: Config, origin: str) -> str:
     return _policy(page, page.stat().st_ctime_ns, *known, origin if SANE_ORIGIN.match(origin) else "")
 
 
+def hashes_of(html: bytes) -> list[str]:
+    """The inline scripts of a page, as a policy names them."""
+    digests = [hashlib.sha256(text).digest() for text in INLINE_SCRIPT.findall(html)]
+    return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+
+
 @functools.lru_cache(maxsize=32)
 def _policy(
     page: Path, changed_at: int, supabase_url: str, frontend_url: str, local_stripe: str | None, origin: str
@@ -40,13 +46,11 @@ def _policy(
     stripe = ["https://js.stripe.com", "https://*.js.stripe.com"]
     local = [local_stripe] if local_stripe else []
     html = page.read_bytes()
-    inline = [hashlib.sha256(text).digest() for text in INLINE_SCRIPT.findall(html)]
     scripts, styles = ([host.decode() for host in found.findall(html)] for found in (FOREIGN_SCRIPT, FOREIGN_STYLE))
-    hashes = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in inline]
     api = [supabase, supabase.replace("http", "ws", 1), "https://api.stripe.com"]
     rules = {
         "default-src": ["'self'"],
-        "script-src": ["'self'", *hashes, *stripe, *local, *scripts],
+        "script-src": ["'self'", *hashes_of(html), *stripe, *local, *scripts],
         "style-src": ["'self'", "'unsafe-inline'", "https://fonts.googleapis.com", *styles],
         "font-src": ["'self'", "data:", "https:"],
         "img-src": ["'self'", "data:", "blob:", "https:", supabase],

@@ -17,22 +17,22 @@ from urllib.parse import quote, urlsplit
 import jwt
 import urllib3
 from flask import Blueprint, Flask, Response, current_app, request
+from postgrest import APIError
 from urllib3.response import BaseHTTPResponse
 
 from service import cookies
 from service.config import config
 from service.credentials import Claims, read_token
-from service.database import check_sentence
+from service.database import check_sentence, is_foreign_transaction, rpc, translate
 from service.errors import BadInput, NotFound, ServiceError, Unauthorized, Unavailable, answer_service_error
 from service.guards import public
-from service.limits import limiter
+from service.limits import client_address, limiter, take
 from service.people import current_actor
+from service.site import queries
 
 log = logging.getLogger(__name__)
 
 RESOURCE = re.compile(r"(rpc/)?[A-Za-z0-9_]{1,63}\Z", re.ASCII)
-# Nothing else of the caller's headers goes on: the key that the site was built with gives no rights here.
-FORWARDED = ("Accept", "Accept-Profile", "Content-Profile", "Content-Type", "Prefer", "Range", "Range-Unit")
 # What the public forms send in.
 FORMS = ("bookings", "testimonials", "support_tickets")
 RETURNED = {
@@ -43,7 +43,6 @@ TIMEOUT = urllib3.Timeout(connect=2, read=10)  # seconds, as service/database.py
 CONNECTIONS = 50  # kept open, of each process
 CHUNK = 65536
 TOKEN_TTL = 60  # seconds; one token serves the requests of half that time
-STRAY = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 UNTOUCHED = "%!\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # all of ASCII that may stand in a line of HTTP
 
 blueprint = Blueprint("rest", __name__, url_prefix="/rest/v1")
@@ -66,9 +65,10 @@ def proxy(resource: str) -> Response:
     """
     if not RESOURCE.match(resource):
         raise NotFound
+    pairs = queries.read_query(request.query_string)
     staff = _claims("staff")
     if not staff:
-        return _handed_on(_send(resource, _as_visitor()))
+        return _handed_on(_send(resource, _as_visitor(pairs)))
     is_form = request.method == "POST" and resource in FORMS
     body = request.get_data(cache=False) if is_form else None
     answer = _send(resource, _as_staff(staff), body)
@@ -78,7 +78,7 @@ def proxy(resource: str) -> Response:
     # A value that staff may not set is refused as such, and not written by somebody else.
     may_not = is_form and answer.status == 403 and b"_create" in answer.data
     if answer.status == 401 and (is_read or is_form) or may_not:
-        visitors = _send(resource, _as_visitor(), body)
+        visitors = _send(resource, _as_visitor(pairs), body)
         refused, answer = (visitors, answer) if visitors.status in (401, 403) else (answer, visitors)
         refused.drain_conn()
     return _handed_on(answer)
@@ -113,7 +113,7 @@ def _said(refusal: bytes) -> bytes:
 
 
 def _headers(token: str) -> dict[str, str]:
-    headers = {name: value for name in FORWARDED if (value := request.headers.get(name)) is not None}
+    headers = queries.read_headers(request.headers)
     headers["apikey"], headers["Authorization"] = config.supabase_anon_key or "", f"Bearer {token}"
     headers["X-Actor"] = json.dumps(current_actor())
     headers["User-Agent"] = urllib3.util.SKIP_HEADER
@@ -131,14 +131,16 @@ def _as_staff(claims: Claims) -> dict[str, str]:
     )
 
 
-def _as_visitor() -> dict[str, str]:
+def _as_visitor(pairs: queries.Pairs) -> dict[str, str]:
     """The headers of a visitor's request, who may be a customer. Raises ``ServiceError``."""
     key = _require_key()
+    take("rest")
+    queries.check_visitors(pairs, lambda: _visitor_columns(config.supabase_url, _half_life()))
     customer = _claims("customer")
     if not config.supabase_jwt_secret:
         return _headers(key)
     person = (customer["customerId"], customer["sid"]) if customer else None
-    return _headers(_visitor_token(config.supabase_jwt_secret, _half_life(), request.remote_addr or "", person))
+    return _headers(_visitor_token(config.supabase_jwt_secret, _half_life(), client_address(), person))
 
 
 def _require_key() -> str:
@@ -167,7 +169,7 @@ def _claims(kind: str) -> Claims | None:
 
 @limiter.request_filter
 def is_proxied() -> bool:
-    """The database limits visitors here, so Flask-Limiter need not look for limits, which takes a tenth of the time."""
+    """Flask-Limiter need not look for limits here, which takes a tenth of the time: ``take`` counts visitors."""
     return request.blueprint == blueprint.name
 
 
@@ -180,6 +182,12 @@ def _half_life() -> int:
 def _read_cookie(kind: str, cookie: str, jwt_secret: str, half_life: int) -> Claims:
     """The claims of a cookie, kept for a moment: a page makes many requests at once."""
     return read_token(kind, cookie)
+
+
+@functools.lru_cache(maxsize=8)
+def _visitor_columns(supabase_url: str, half_life: int) -> frozenset[str]:
+    """The names of all columns that visitors may read, in whatever tables."""
+    return frozenset(rpc("visitor_columns"))
 
 
 @functools.lru_cache(maxsize=1000)
@@ -202,7 +210,29 @@ def _signed(claims: dict[str, object], secret: str, half_life: int) -> str:
 
 
 def _send(resource: str, headers: dict[str, str], body: bytes | None = None) -> BaseHTTPResponse:
-    query = quote(STRAY.sub(b"%25", request.query_string), safe=UNTOUCHED)
+    """Supabase's answer, below 500. Raises ``ServiceError``."""
+    answer = _send_once(resource, headers, body)
+    failure = _failure(answer)
+    if failure and is_foreign_transaction(failure) and request.method in ("GET", "HEAD"):
+        answer = _send_once(resource, headers, body)
+        failure = _failure(answer)
+    if failure:
+        raise translate(failure, is_read=False)
+    return answer
+
+
+def _failure(answer: BaseHTTPResponse) -> APIError | None:
+    """What the database said, where the caller has no part in it."""
+    if answer.status < 500:
+        return None
+    try:
+        return APIError(json.loads(answer.data))
+    except ValueError:  # of a gateway, of PostgREST itself, or to HEAD
+        return APIError({"code": str(answer.status), "message": answer.data[:500].decode(errors="replace")})
+
+
+def _send_once(resource: str, headers: dict[str, str], body: bytes | None) -> BaseHTTPResponse:
+    query = quote(request.query_string, safe=UNTOUCHED)
     target = f"{urlsplit(config.supabase_url).path.rstrip('/')}/rest/v1/{resource}{'?' if query else ''}{query}"
     sent = _sent_body(headers) if body is None else body
     try:

@@ -93,7 +93,19 @@ begin
   )
   from pg_default_acl d, aclexplode(d.defaclacl) g join pg_roles r on r.oid = g.grantee
   where d.defaclnamespace = 'public'::regnamespace and d.defaclrole = current_user::regrole
-    and d.defaclobjtype in ('r', 'S', 'f') and r.rolname in ('anon', 'authenticated', 'service_role');
+    and d.defaclobjtype in ('r', 'S', 'f') and r.rolname in ('anon', 'authenticated', 'service_role')
+  union all
+  select 'role setting', r.rolname || '.' || s.name, format('alter role %I %s', r.rolname, coalesce(
+    (
+      select format('set %I = %L', s.name, split_part(c, '=', 2))
+      from pg_db_role_setting d, unnest(d.setconfig) c
+      where d.setrole = r.oid and d.setdatabase = 0 and split_part(c, '=', 1) = s.name
+    ),
+    format('reset %I', s.name)
+  ))
+  from pg_roles r, pg_settings s
+  where r.rolname in ('anon', 'authenticated', 'service_role', 'authenticator')
+    and s.name in ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout');
 end $$;
 comment on table app.previous is 'What `public` held before the first migration, and how to make it again.';
 
@@ -122,6 +134,26 @@ begin
     execute format('grant %I to authenticator', v_role);
   end loop;
 end $$;
+-- How long a statement of each role may take: PostgREST sets it for the role that it acts as. The two of authenticator end
+-- a connection that a fault of PostgREST left inside a transaction, with which other requests would fail.
+do $$
+declare
+  v_setting record;
+begin
+  for v_setting in
+    select t.role_name, t.name, t.value
+    from (values
+      ('anon', 'statement_timeout', '3s'), ('authenticated', 'statement_timeout', '8s'),
+      ('customer', 'statement_timeout', '8s'), ('staff', 'statement_timeout', '8s'),
+      ('service_role', 'statement_timeout', '8s'), ('authenticator', 'statement_timeout', '8s'),
+      ('authenticator', 'idle_in_transaction_session_timeout', '5s'), ('authenticator', 'transaction_timeout', '20s')
+    ) t (role_name, name, value)
+    join pg_catalog.pg_settings s using (name)  -- the last one is there from Postgres 17 on
+  loop
+    execute format('alter role %I set %I = %L', v_setting.role_name, v_setting.name, v_setting.value);
+  end loop;
+end $$;
+notify pgrst, 'reload config';
 grant usage on schema public to customer, staff;
 grant usage on schema app to anon, service_role, customer, staff;
 
@@ -1439,6 +1471,16 @@ end $$;
 comment on function app.tg_limit_visitor is
   'Limits what one address may send in straight through PostgREST: 20 rows a minute and 200 an hour per table, else PT429.';
 
+create or replace function public.visitor_columns()
+returns text[] language sql stable set search_path = '' as $$
+  select coalesce(array_agg(distinct a.attname::text), '{}')
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+  where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f')
+    and has_column_privilege('anon', c.oid, a.attnum, 'select');
+$$;
+comment on function public.visitor_columns is 'The names of all columns that visitors may read.';
+
 -- What the site's pages show: packages and their days, destinations, pictures, what travellers say, questions, articles.
 -- Everybody reads what is published; staff writes, each verb with a permission of its own.
 
@@ -1874,7 +1916,7 @@ call app.grant_sequence('public.ticket_messages', 'service_role', 'staff');
 
 create or replace function app.is_secret_name(p_name text)
 returns boolean language sql immutable set search_path = '' as $$
-  select p_name ~* '(password|secret|token|(api|private)_?key)';
+  select p_name ~* '(passw|passphrase|(^|smtp|[^a-z])pass$|pwd|secret|token|credential|(api|access|auth|private|signing|encryption|license|webhook)[_-]?key)';
 $$;
 comment on function app.is_secret_name is
   'Whether a field of that name holds a secret: smtpPassword, api_key and the like.';
@@ -1914,7 +1956,7 @@ returns boolean language sql immutable set search_path = '' as $$
   select not app.is_public_setting(p_key)
     and (p_key = 'smtp_config' or app.mask_secrets(jsonb_build_object(p_key, p_value)) -> p_key <> p_value);
 $$;
-comment on function app.holds_secret is 'Whether a setting is one that only staff with settings_view may see, masked.';
+comment on function app.holds_secret is 'Whether a setting is one whose secrets are masked, whoever reads it.';
 
 -- A page sends back what it was given. A secret that comes back masked is the stored one; without a stored one it is none.
 create or replace function app.keep_masked(p_value jsonb, p_stored jsonb)
@@ -1987,10 +2029,10 @@ returns jsonb language sql stable set search_path = '' as $$
     '{}'
   )
   from public.site_settings s
-  where (p_key is null or s.key = p_key) and (p_is_staff or not app.holds_secret(s.key, s.value));
+  where (p_key is null or s.key = p_key) and (p_is_staff or app.is_public_setting(s.key));
 $$;
 comment on function public.read_settings is
-  'Settings as {key: value}, or the one of that key. Those with a secret only for staff, masked.';
+  'Settings as {key: value}, or the one of that key: the public ones, all for staff that may see them, secrets masked.';
 
 create or replace function public.save_settings(p_settings jsonb)
 returns jsonb language plpgsql volatile set search_path = '' as $$

@@ -26,7 +26,7 @@ begin
   drop function public.applied_migrations, public.check_sentence, public.get_booking_summary, public.read_settings, public.save_settings,
     public.set_logo, public.claim_email, public.finish_email,
     public.pause_email_queue, public.resume_email_queue, public.list_unsent_links, public.retry_dead_emails,
-    public.purge_emails, public.claim_scheduled_job, public.email_queue_status;
+    public.purge_emails, public.claim_scheduled_job, public.email_queue_status, public.visitor_columns;
   for v_found in
     select c.relname, c.oid::regclass as relation from pg_class c
     where c.oid in (
@@ -91,4 +91,5 @@ begin
     end;
   end loop;
 end $$;
+notify pgrst, 'reload config';
 notify pgrst, 'reload schema';

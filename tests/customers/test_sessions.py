@@ -138,6 +138,18 @@ def test_login_is_limited_by_address_whatever_the_account(client_with):
     assert int(strict.last.headers["Retry-After"]) > 200
 
 
+def test_failed_logins_of_one_address_are_limited_over_customers_and_staff(client_with, customer):
+    strict = client_with(LIMIT_FAILED_LOGIN="3 per hour")
+    for _ in range(4):
+        strict.post(LOGIN, {"email": customer.email, "password": PASSWORD})  # those that succeed count for nothing
+    for path in (LOGIN, "/api/auth/login", LOGIN):
+        strict.post(path, {"email": unique_email("sprayed"), "password": "Summer2026!"}, expect=401)
+    for path in (LOGIN, "/api/auth/login"):
+        strict.post(path, {"email": unique_email("sprayed"), "password": "Summer2026!"}, expect=429)
+        assert 3500 < int(strict.last.headers["Retry-After"]) <= 3601
+    Client(strict.app).post(LOGIN, {"email": customer.email, "password": PASSWORD})
+
+
 def test_logout_ends_this_session_at_once_and_clears_the_cookie(customer, api, events):
     other = api.signed_in(api.post(LOGIN, {"email": customer.email, "password": PASSWORD})["token"])
     assert customer.api.post("/api/customers/logout") == {"message": "Logged out successfully"}

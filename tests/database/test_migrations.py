@@ -202,8 +202,13 @@ def test_each_rollback_gives_back_the_step_before(server: Postgres):
 
 def test_the_roles_go_with_the_last_database_that_has_them(tmp_path: Path):
     roles = "select rolname from pg_roles where rolname in ('customer', 'staff') order by 1"
+    settings = "select setrole::regrole::text, unnest(setconfig) from pg_db_role_setting order by 1, 2"
     with Postgres(tmp_path) as alone, psycopg.connect(alone.uri(), autocommit=True) as connection:
+        connection.execute("alter role service_role set statement_timeout = '60s'")  # by whoever had the project
+        before = connection.execute(settings).fetchall()
         migrate(connection)
         assert connection.execute(roles).fetchall() == [("customer",), ("staff",)]
+        assert ("service_role", "statement_timeout=8s") in connection.execute(settings).fetchall()
         roll_back(connection)
         assert connection.execute(roles).fetchall() == []
+        assert connection.execute(settings).fetchall() == before

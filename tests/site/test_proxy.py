@@ -123,14 +123,16 @@ def test_bodies_stream_and_only_named_headers_pass(echo: str, app_with):
         **{"Authorization": "Bearer mine", "Origin": "https://x.example", "Accept-Encoding": "gzip, br"},
         "X-Actor": '{"name": "mine"}',
     }
-    answer = api.http.post("/rest/v1/bookings?a=%C3%A9&b=é(1)", json={"a": 1}, headers=headers, buffered=False)
+    answer = api.http.post(
+        "/rest/v1/bookings?columns=%C3%A9&on_conflict=é(1)", json={"a": 1}, headers=headers, buffered=False
+    )
     pieces = answer.iter_encoded()
     assert next(pieces) == b"first"  # before the rest was even written
     Echo.may_finish.set()
     assert b"".join(pieces) == b"second"
     answer.close()
     ((path, got, body),) = Echo.seen
-    assert (path, json.loads(body)) == ("/rest/v1/bookings?a=%C3%A9&b=%C3%A9(1)", {"a": 1})
+    assert (path, json.loads(body)) == ("/rest/v1/bookings?columns=%C3%A9&on_conflict=%C3%A9(1)", {"a": 1})
     kept = {"Accept", "Prefer", "Range", "Range-Unit", "Accept-Profile", "Content-Profile", "Content-Type"}
     ours = {"apikey", "Authorization", "Host", "Content-Length", "Accept-Encoding", "X-Actor"}
     assert set(got) == kept | ours

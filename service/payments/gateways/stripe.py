@@ -174,7 +174,7 @@ class StripeGateway:
         try:
             payload = body.decode()
             header = (signature or "")[:MAX_HEADER]
-            if not any(_is_signed(payload, header, secret) for secret in self.secrets):
+            if not header.isascii() or not any(_is_signed(payload, header, secret) for secret in self.secrets):
                 raise EventRefused()
             signed_at = next(int(part[2:]) for part in header.split(",") if part.startswith("t="))
         except (UnicodeError, ValueError, StopIteration) as error:

@@ -86,6 +86,18 @@ begin
   )
   from pg_default_acl d, aclexplode(d.defaclacl) g join pg_roles r on r.oid = g.grantee
   where d.defaclnamespace = 'public'::regnamespace and d.defaclrole = current_user::regrole
-    and d.defaclobjtype in ('r', 'S', 'f') and r.rolname in ('anon', 'authenticated', 'service_role');
+    and d.defaclobjtype in ('r', 'S', 'f') and r.rolname in ('anon', 'authenticated', 'service_role')
+  union all
+  select 'role setting', r.rolname || '.' || s.name, format('alter role %I %s', r.rolname, coalesce(
+    (
+      select format('set %I = %L', s.name, split_part(c, '=', 2))
+      from pg_db_role_setting d, unnest(d.setconfig) c
+      where d.setrole = r.oid and d.setdatabase = 0 and split_part(c, '=', 1) = s.name
+    ),
+    format('reset %I', s.name)
+  ))
+  from pg_roles r, pg_settings s
+  where r.rolname in ('anon', 'authenticated', 'service_role', 'authenticator')
+    and s.name in ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout');
 end $$;
 comment on table app.previous is 'What `public` held before the first migration, and how to make it again.';

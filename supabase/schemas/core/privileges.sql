@@ -23,6 +23,26 @@ begin
     execute format('grant %I to authenticator', v_role);
   end loop;
 end $$;
+-- How long a statement of each role may take: PostgREST sets it for the role that it acts as. The two of authenticator end
+-- a connection that a fault of PostgREST left inside a transaction, with which other requests would fail.
+do $$
+declare
+  v_setting record;
+begin
+  for v_setting in
+    select t.role_name, t.name, t.value
+    from (values
+      ('anon', 'statement_timeout', '3s'), ('authenticated', 'statement_timeout', '8s'),
+      ('customer', 'statement_timeout', '8s'), ('staff', 'statement_timeout', '8s'),
+      ('service_role', 'statement_timeout', '8s'), ('authenticator', 'statement_timeout', '8s'),
+      ('authenticator', 'idle_in_transaction_session_timeout', '5s'), ('authenticator', 'transaction_timeout', '20s')
+    ) t (role_name, name, value)
+    join pg_catalog.pg_settings s using (name)  -- the last one is there from Postgres 17 on
+  loop
+    execute format('alter role %I set %I = %L', v_setting.role_name, v_setting.name, v_setting.value);
+  end loop;
+end $$;
+notify pgrst, 'reload config';
 grant usage on schema public to customer, staff;
 grant usage on schema app to anon, service_role, customer, staff;
 

@@ -2,7 +2,7 @@
 
 create or replace function app.is_secret_name(p_name text)
 returns boolean language sql immutable set search_path = '' as $$
-  select p_name ~* '(password|secret|token|(api|private)_?key)';
+  select p_name ~* '(passw|passphrase|(^|smtp|[^a-z])pass$|pwd|secret|token|credential|(api|access|auth|private|signing|encryption|license|webhook)[_-]?key)';
 $$;
 comment on function app.is_secret_name is
   'Whether a field of that name holds a secret: smtpPassword, api_key and the like.';
@@ -42,7 +42,7 @@ returns boolean language sql immutable set search_path = '' as $$
   select not app.is_public_setting(p_key)
     and (p_key = 'smtp_config' or app.mask_secrets(jsonb_build_object(p_key, p_value)) -> p_key <> p_value);
 $$;
-comment on function app.holds_secret is 'Whether a setting is one that only staff with settings_view may see, masked.';
+comment on function app.holds_secret is 'Whether a setting is one whose secrets are masked, whoever reads it.';
 
 -- A page sends back what it was given. A secret that comes back masked is the stored one; without a stored one it is none.
 create or replace function app.keep_masked(p_value jsonb, p_stored jsonb)
@@ -115,10 +115,10 @@ returns jsonb language sql stable set search_path = '' as $$
     '{}'
   )
   from public.site_settings s
-  where (p_key is null or s.key = p_key) and (p_is_staff or not app.holds_secret(s.key, s.value));
+  where (p_key is null or s.key = p_key) and (p_is_staff or app.is_public_setting(s.key));
 $$;
 comment on function public.read_settings is
-  'Settings as {key: value}, or the one of that key. Those with a secret only for staff, masked.';
+  'Settings as {key: value}, or the one of that key: the public ones, all for staff that may see them, secrets masked.';
 
 create or replace function public.save_settings(p_settings jsonb)
 returns jsonb language plpgsql volatile set search_path = '' as $$

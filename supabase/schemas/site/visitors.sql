@@ -38,3 +38,13 @@ exception when sqlstate 'PT429' then
 end $$;
 comment on function app.tg_limit_visitor is
   'Limits what one address may send in straight through PostgREST: 20 rows a minute and 200 an hour per table, else PT429.';
+
+create or replace function public.visitor_columns()
+returns text[] language sql stable set search_path = '' as $$
+  select coalesce(array_agg(distinct a.attname::text), '{}')
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+  where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f')
+    and has_column_privilege('anon', c.oid, a.attnum, 'select');
+$$;
+comment on function public.visitor_columns is 'The names of all columns that visitors may read.';
