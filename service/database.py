@@ -11,6 +11,7 @@ from flask import Flask, current_app
 from postgrest import APIError, SyncPostgrestClient
 from supabase import Client, ClientOptions, create_client
 
+from service.breaker import CONNECT_SECONDS, READ_SECONDS, WRITE_SECONDS, Breaker
 from service.config import Config, config
 from service.errors import (
     BadInput,
@@ -32,6 +33,16 @@ T = TypeVar("T")
 
 CUSTOMER_TOKEN_TTL = 60  # seconds; longer than any request
 
+# Functions that write nothing, or nothing that a second call would write again: they wait as reads do, and are asked
+# again when a connection breaks.
+READS = {
+    *("applied_migrations", "readiness", "check_sentence", "authenticate_customer", "authenticate_staff", "list_users"),
+    *("read_settings", "list_customer_bookings", "get_booking_summary", "get_booking_payment", "list_transactions"),
+    *("get_transaction", "export_transactions", "get_payment_desk", "list_payment_work", "list_unknown_events"),
+    *("list_gateways", "find_capture", "list_unsent_links", "email_queue_status"),
+}
+LONG = {"export_customer": 25.0, "export_transactions": 25.0}  # seconds; of what a person asked for and awaits
+
 # What a caller may be told of an SQLSTATE or PostgREST code, beside the PTnnn that our own functions raise.
 MALFORMED = {"22P02", "22003", "22007", "22008", "22001", "22021", "22P05", "22023"}
 TRANSLATIONS = {
@@ -50,22 +61,52 @@ PASSING_STATUSES = {"502", "503", "504", "520"}  # of a gateway that answered in
 
 
 def init_app(app: Flask) -> None:
-    """One client per process, made in the process that uses it (after gunicorn's fork)."""
-    app.extensions["supabase"] = connect(app.extensions["config"])
+    """One client and one breaker per process, made in the process that uses them (after gunicorn's fork)."""
+    app.extensions["breaker"] = Breaker()
+    app.extensions["supabase"] = connect(app.extensions["config"], app.extensions["breaker"])
 
 
-def connect(config: Config) -> Client:
-    """A supabase client over HTTP/1.1 connections of our own: its default, HTTP/2, is not safe among threads."""
-    http = httpx.Client(
-        http2=False,
-        timeout=httpx.Timeout(10, connect=2),
-        limits=httpx.Limits(max_connections=100, max_keepalive_connections=50),
-        event_hooks={"response": [refuse_key]},
-    )
+class Patience(httpx.HTTPTransport):
+    """Waits for an answer as long as the request is worth, and no more once the breaker knows that none comes."""
+
+    def __init__(self, breaker: Breaker) -> None:
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=50)
+        # HTTP/2, supabase-py's default, is not safe among threads.
+        super().__init__(http1=True, http2=False, limits=limits)
+        self.breaker = breaker
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request. Raises ``Unavailable`` while the breaker is open."""
+        timeout = httpx.Timeout(_seconds(request.method, request.url.path), connect=CONNECT_SECONDS)
+        request.extensions = {**request.extensions, "timeout": timeout.as_dict()}
+        if "/rest/v1/" not in request.url.path:  # Storage is another service
+            return super().handle_request(request)
+        with self.breaker.watch(httpx.TimeoutException):
+            return super().handle_request(request)
+
+
+def connect(config: Config, breaker: Breaker) -> Client:
+    """A supabase client over connections of our own."""
+    http = httpx.Client(transport=Patience(breaker), event_hooks={"response": [refuse_key]})
     options = ClientOptions(
         httpx_client=http, persist_session=False, auto_refresh_token=False, postgrest_client_retry=False
     )
     return create_client(config.supabase_url, config.supabase_key, options)
+
+
+def _seconds(method: str, path: str) -> float:
+    """How long a request waits for its answer."""
+    function = _function(path)
+    return LONG.get(function) or (READ_SECONDS if _is_read(method, function) else WRITE_SECONDS)
+
+
+def _function(path: str) -> str:
+    """The SQL function that an address of PostgREST's calls; empty for a table's."""
+    return path.rpartition("/rpc/")[2] if "/rpc/" in path else ""
+
+
+def _is_read(method: str, function: str) -> bool:
+    return method in ("GET", "HEAD") or function in READS
 
 
 def client() -> Client:
@@ -111,6 +152,7 @@ def one(query: Any, thing: str) -> T:  # type: ignore[type-var]
 def run(query: Any) -> T:  # type: ignore[type-var]
     """Send a request and return its data; its shape is named as for ``rpc``. Raises ``ServiceError``."""
     is_read = query.request.http_method in ("GET", "HEAD")
+    is_repeatable = _is_read(query.request.http_method, _function(query.request.path.path))
     query.request.headers["X-Actor"] = json.dumps(current_actor())
     for is_last in (False, True):
         try:
@@ -122,7 +164,7 @@ def run(query: Any) -> T:  # type: ignore[type-var]
             raise BadInput("The request holds text that is not valid Unicode.") from error
         except httpx.HTTPError as error:
             # Only reads are sent twice: a write may have happened although its answer was lost.
-            if is_last or not is_read or isinstance(error, httpx.TimeoutException):
+            if is_last or not is_repeatable or isinstance(error, httpx.TimeoutException):
                 log.error("database unreachable", extra={"cause": repr(error)})
                 raise Unavailable(code="database_unavailable") from error
     raise AssertionError("unreachable")

@@ -21,6 +21,7 @@ from postgrest import APIError
 from urllib3.response import BaseHTTPResponse
 
 from service import cookies
+from service.breaker import CONNECT_SECONDS, READ_SECONDS, WRITE_SECONDS, Breaker
 from service.config import config
 from service.credentials import Claims, read_token
 from service.database import check_sentence, is_foreign_transaction, rpc, translate
@@ -39,7 +40,6 @@ RETURNED = {
     *("content-type", "content-range", "content-location", "content-profile", "content-encoding", "content-length"),
     *("location", "preference-applied", "range-unit", "retry-after"),
 }
-TIMEOUT = urllib3.Timeout(connect=2, read=10)  # seconds, as service/database.py: above what a statement may take
 CONNECTIONS = 50  # kept open, of each process
 CHUNK = 65536
 TOKEN_TTL = 60  # seconds; one token serves the requests of half that time
@@ -51,7 +51,7 @@ blueprint = Blueprint("rest", __name__, url_prefix="/rest/v1")
 def init_app(app: Flask) -> None:
     """Connections of this process alone, beside those that the service itself uses."""
     url = app.extensions["config"].supabase_url
-    app.extensions["rest"] = urllib3.connection_from_url(url, maxsize=CONNECTIONS, timeout=TIMEOUT, retries=False)
+    app.extensions["rest"] = urllib3.connection_from_url(url, maxsize=CONNECTIONS, retries=False)
     app.register_blueprint(blueprint)
 
 
@@ -237,7 +237,13 @@ def _send_once(resource: str, headers: dict[str, str], body: bytes | None) -> Ba
     sent = _sent_body(headers) if body is None else body
     try:
         pool = cast(urllib3.HTTPConnectionPool, current_app.extensions["rest"])
-        answer = pool.urlopen(request.method, target, sent, headers, redirect=False, preload_content=False)
+        breaker = cast(Breaker, current_app.extensions["breaker"])
+        seconds = READ_SECONDS if request.method in ("GET", "HEAD") else WRITE_SECONDS
+        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds)
+        with breaker.watch(urllib3.exceptions.TimeoutError):
+            answer = pool.urlopen(
+                request.method, target, sent, headers, redirect=False, preload_content=False, timeout=timeout
+            )
     except urllib3.exceptions.HTTPError as error:
         log.error("Supabase unreachable", extra={"cause": repr(error)})
         raise Unavailable(code="database_unavailable") from error
