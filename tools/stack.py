@@ -33,7 +33,8 @@ class Stack(devstack.stack.Stack):
             seed=SEED,
             webhook_url=f"http://{HOST}:{ports['service']}/api/payments/process-webhook",
             previews="service.mail.render",
-            currencies="select code, exponent, minimum, step from app.currencies order by code",
+            currencies="select code, exponent, g.minimum, g.step from app.currencies"
+            " join app.gateway_currencies g on (g.gateway, g.currency) = ('stripe', code) order by code",
             default_privileges=default_privileges,
         )
         self.currency = currency.lower()

@@ -244,8 +244,8 @@ def test_an_event_is_replayed_and_everything_reconciled(
     stripe.confirm(intent)
     (event,) = stripe.events("payment_intent.succeeded", about=intent)
     db.execute(
-        "insert into stripe_events (id, type, state, occurred_at, attempts, last_error)"
-        " values (%s, 'payment_intent.succeeded', 'failed', now(), 3, 'P0001 something odd')",
+        "insert into gateway_events (gateway, id, type, state, occurred_at, attempts, last_error)"
+        " values ('stripe', %s, 'payment_intent.succeeded', 'failed', now(), 3, 'P0001 something odd')",
         [event["id"]],
     )
     desk.sign_in(admin)

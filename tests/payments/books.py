@@ -24,7 +24,7 @@ OPEN = "t.status in ('pending', 'failed') and t.canceled_at is null and t.gatewa
 AUDIT = "transaction_audit_logs a join transactions t on t.id = a.transaction_id"
 # What is wrong: a query that finds where. Of all that was ever done, not of one booking alone.
 FAULTS = {
-    "an event waits": "select id from stripe_events where state <> 'processed'",
+    "an event waits": "select id from gateway_events where state <> 'processed'",
     "a refund waits": "select id from refunds where status in ('reserved', 'pending')",
     "a superseded payment can still be paid": (
         f"select t.id from transactions t where {OPEN} and cancel_requested_at is not null"

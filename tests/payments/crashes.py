@@ -218,7 +218,7 @@ class Battlefield:
 
     def reconcile(self) -> None:
         """In full until nothing fails, as a refund of what is disputed does once; then what is urgent."""
-        for step in (reconciliation.reconcile, lambda: reconciliation._settle(pause_seconds=0)):
+        for step in (reconciliation.reconcile, lambda: reconciliation.settle(pause_seconds=0)):
             for _ in range(QUIET_AFTER):
                 wait_for(self.is_still, 10, "Stripe is not done")
                 self._end_leases()

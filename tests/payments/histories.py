@@ -98,9 +98,9 @@ class Bookings(RuleBasedStateMachine):
     def begin(self) -> None:
         expected = self.booking.begin()
         if isinstance(expected, str):
-            assert self.refusal("select begin_payment(%s)", self.booking_id) == expected
+            assert self.refusal("select begin_payment(%s, 'stripe')", self.booking_id) == expected
             return
-        task = ask(self.connection, "select begin_payment(%s)", self.booking_id)
+        task = ask(self.connection, "select begin_payment(%s, 'stripe')", self.booking_id)
         assert task["amount"] == expected.amount
         attached = ask(
             self.connection, "select attach_payment(%s, %s)", task["transaction_id"], self.payment_id(expected)
@@ -319,7 +319,7 @@ def outcome_in_order(connection: psycopg.Connection, events: list[dict[str, Any]
     order.shuffle(told)
     with connection.transaction(force_rollback=True):
         booking_id = ask(connection, BOOK, 300)
-        task = ask(connection, "select begin_payment(%s)", booking_id)
+        task = ask(connection, "select begin_payment(%s, 'stripe')", booking_id)
         ask(connection, "select attach_payment(%s, 'pi_truth')", task["transaction_id"])
         for one in told:
             tell(connection, one)

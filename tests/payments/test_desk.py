@@ -162,7 +162,7 @@ def test_an_event_waits_and_is_replayed(admin, hook, book, db, ledger):
         False,
     )
     assert admin.api.post(replay) == {"verdict": "unmatched"}
-    db.execute("update stripe_events set received_at = now() - interval '31 days' where id = %s", [event["id"]])
+    db.execute("update gateway_events set received_at = now() - interval '31 days' where id = %s", [event["id"]])
     assert one(admin.api.get(DESK)["events"], id=event["id"])["is_given_up"] is True
     book(id=booking_id)
     assert admin.api.post(replay) == {"verdict": "processed"}

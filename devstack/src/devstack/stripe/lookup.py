@@ -45,7 +45,7 @@ def page(
         raise invalid("This value must be between 1 and 100.", "limit", "parameter_invalid_integer")
     things = resources.store.of_kind(kind) if things is None else things
     found = [thing for thing in things if keep(thing) and _within(thing, params.get("created"))]
-    found.reverse()
+    found = sorted(found, key=lambda thing: thing.created)[::-1]  # of one second, the later made first
     if cursor := params.get("starting_after"):
         found = found[_place(found, kind, cursor, "starting_after") + 1 :]
     shown = found[:limit]
