@@ -23,8 +23,9 @@ from service.people import customer_or_guest
 @public
 @blueprint.response(200, GatewaysSchema)
 def list_gateways() -> Answer:
-    """List the ways to pay, the default first"""
-    known = [gateway(adapter.name) for adapter in configured(config)]
+    """List the ways to pay in the agency's currency, the default first"""
+    names = store.list_gateways([adapter.name for adapter in configured(config)])
+    known = [gateway(name) for name in names]
     return {
         "gateways": [{"name": each.name, "label": each.label, "publishableKey": each.publishable_key} for each in known]
     }

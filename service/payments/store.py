@@ -38,6 +38,11 @@ def set_agency_currency(currency: str, *, is_forced: bool) -> None:
     rpc("set_agency_currency", p_currency=currency, p_is_forced=is_forced)
 
 
+def list_gateways(gateways: list[str]) -> list[str]:
+    """Those of the gateways that take the agency's currency, in the order given."""
+    return rpc("list_gateways", p_gateways=gateways)
+
+
 def begin_payment(booking_id: str, gateway: str, **params: object) -> PaymentTask:
     """The transaction by which a booking is to be paid now: the task for its gateway.
 

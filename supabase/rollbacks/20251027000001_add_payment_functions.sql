@@ -14,7 +14,7 @@ drop function if exists
   app.withdrawn_amount, app.dispute_rank, app.tell_of_payment, public.resolve_review, public.claim_payment_work,
   public.forget_gateway_customer, public.keep_gateway_customer, public.note_unconfirmed_payment, app.queue_payment_mail, public.renew_payment_attempt,
   public.attach_payment, public.begin_payment, public.find_capture, public.begin_capture,
-  public.keep_unverified_event, app.approve_payment, app.payment_ref, app.check_agency_currency, app.open_payment, app.check_payable,
+  public.list_gateways, public.keep_unverified_event, app.approve_payment, app.payment_ref, app.check_agency_currency, app.open_payment, app.check_payable,
   app.recall_idempotency_key, app.keep_idempotency_key, app.supersede_payments;
 drop table if exists
   public.gateway_events, public.unverified_events, public.gateway_customers, public.disputes, public.refunds, public.payment_idempotency_keys;
