@@ -97,6 +97,12 @@ class Server:
         """What the caller says to be allowed by; idempotency keys are apart by it."""
         return request.headers.get("Authorization", "")
 
+    def is_call(self, path: str) -> bool:
+        return path.startswith(self.api)
+
+    def idempotency_key(self, request: web.Request) -> str | None:
+        return request.headers.get(self.idempotency_header) if self.idempotency_header else None
+
     def authenticate(self, call: Call, request: web.Request) -> None:
         """Set `call.api_key`, or refuse."""
         raise NotImplementedError
@@ -139,7 +145,7 @@ class Server:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        if not request.path.startswith(self.api):
+        if not self.is_call(request.path):
             return await self.plain(request, handler)
         if request.method == "OPTIONS":
             return web.Response(status=204, headers=self.cors)
@@ -148,7 +154,7 @@ class Server:
             method=request.method,
             path=request.path,
             at=time.time(),
-            idempotency_key=request.headers.get(self.idempotency_header) if self.idempotency_header else None,
+            idempotency_key=self.idempotency_key(request),
         )
         request["call"] = call
         await request.read()
