@@ -21,7 +21,7 @@ def test_partial_refunds_up_to_the_whole(api: Api, control: Control) -> None:
     assert (first["status"], first["payment_id"], first["speed_processed"]) == ("processed", payment, "instant")
     assert "greater" in api.error("POST", path, {"amount": 6001})["description"]
     assert api.ok("POST", path)["amount"] == 6000
-    assert api.error("POST", path)["reason"] == "payment_fully_refunded"
+    assert "fully refunded already" in api.error("POST", path)["description"]
     listed = api.ok("GET", f"/payments/{payment}/refunds")["items"]
     assert [each["notes"] for each in listed] == [[], {"refund_id": "r"}]
     now = api.ok("GET", f"/payments/{payment}")
@@ -40,7 +40,7 @@ def test_refund_is_refused(api: Api, control: Control, body: Any) -> None:
 
 def test_unpaid_payment_is_not_refunded(api: Api, control: Control) -> None:
     payment = control.pay(api.order()["id"], "approved")["payment_id"]
-    assert api.error("POST", f"/payments/{payment}/refund")["reason"] == "payment_not_captured"
+    assert "should be captured" in api.error("POST", f"/payments/{payment}/refund")["description"]
 
 
 def test_pending_refund_ends_by_command(api: Api, control: Control) -> None:
@@ -83,7 +83,7 @@ def test_chargeback_takes_the_money_and_gives_it_back(api: Api, control: Control
     shown = api.ok("GET", f"/disputes/{dispute['id']}")
     assert (shown["phase"], shown["status"], shown["amount_deducted"]) == ("chargeback", "open", 10000)
     assert control.books()[order]["withdrawn"] == 10000
-    assert api.error("POST", f"/payments/{payment}/refund")["reason"] == "payment_disputed"
+    assert "is disputed" in api.error("POST", f"/payments/{payment}/refund")["description"]
     control.respond(dispute["id"])
     control.ask_again(dispute["id"])
     control.respond(dispute["id"])

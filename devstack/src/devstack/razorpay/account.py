@@ -91,9 +91,9 @@ class Account:
     def attempt(self, order: Order, method: str, details: dict[str, Any]) -> Payment:
         """Somebody begins to pay; refused where the order is paid, or another attempt is as good as paid."""
         if order.status == "paid":
-            raise refusal(400, "Payment already done for this order.", "order_already_paid")
+            raise refusal(400, "Payment already done for this order.")
         if any(each.status == "authorized" for each in self.payments_of(order)):
-            raise refusal(400, "Payment already in progress for this order.", "order_payment_in_progress")
+            raise refusal(400, "Payment already in progress for this order.")
         payment: Payment = self.store.add(Payment(order, method, details))
         order.status, order.attempts = "attempted", order.attempts + 1
         return payment
@@ -119,14 +119,14 @@ class Account:
     def capture_asked(self, payment: Payment, params: dict[str, Any]) -> Payment:
         """POST /payments/:id/capture."""
         if payment.captured:
-            raise refusal(400, "This payment has already been captured", "payment_already_captured")
+            raise refusal(400, "This payment has already been captured")
         if payment.status != "authorized":
             text = "Only payments which have been authorized and not yet captured can be captured"
-            raise refusal(400, text, "payment_not_authorized")
+            raise refusal(400, text)
         if params["amount"] != payment.amount or params["currency"] != payment.currency:
             raise refusal(400, "Capture amount must be equal to the amount authorized", field="amount")
         if self.find("order", payment.order_id).status == "paid":
-            raise refusal(400, "Payment already done for this order.", "order_already_paid")
+            raise refusal(400, "Payment already done for this order.")
         self.capture(payment)
         return payment
 
@@ -152,21 +152,21 @@ class Account:
 
     def refund(self, payment: Payment, params: dict[str, Any]) -> Refund:
         if not payment.captured:
-            raise refusal(400, "The payment status should be captured for action to be taken", "payment_not_captured")
+            raise refusal(400, "The payment status should be captured for action to be taken")
         left = payment.amount - payment.amount_refunded
         if not left:
-            raise refusal(400, "The payment has been fully refunded already", "payment_fully_refunded")
+            raise refusal(400, "The payment has been fully refunded already")
         amount = params.get("amount", left)
         check_amount(amount, payment.currency)
         if amount > left:
             text = "The total refund amount is greater than the refund payment amount"
-            raise refusal(400, text, "invalid_refund_amount")
+            raise refusal(400, text)
         if any(
             each.phase != "retrieval" and each.status not in ("won", "closed") for each in self.disputes_of(payment)
         ):
-            raise refusal(400, "This payment is disputed and cannot be refunded", "payment_disputed")
+            raise refusal(400, "This payment is disputed and cannot be refunded")
         if self.habits.refunds_refused:
-            raise refusal(400, self.habits.refunds_refused, "insufficient_balance")
+            raise refusal(400, self.habits.refunds_refused)
         made: Refund = self.store.add(Refund(payment, amount, params))
         status = self._next_status()
         if status == "succeeded":
@@ -269,7 +269,7 @@ class Account:
 
     def _must_be(self, made: Dispute, *statuses: str) -> None:
         if made.status not in statuses:
-            raise refusal(400, f"This dispute is {made.status}.", "invalid_dispute_status")
+            raise refusal(400, f"This dispute is {made.status}.")
 
     def _tell_of(self, made: Dispute, what: str) -> Dispute:
         self.tell(f"payment.dispute.{what}", self.find("payment", made.payment_id), made)

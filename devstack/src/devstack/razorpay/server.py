@@ -98,66 +98,36 @@ class Server(gateway.Server):
     def _add_routes(self) -> None:
         account = self.account
 
-        def listing(kind: str, belongs: str | None = None) -> Answer:
-            def answer(params: dict[str, Any], names: dict[str, str]) -> Any:
-                if belongs:
-                    account.find(belongs, names["id"])
-                found = account.store.of_kind(kind)
-                return page(
-                    [each for each in found if not belongs or getattr(each, f"{belongs}_id") == names["id"]], params
-                )
+        def on(kind: str, operation: Callable[[Any, dict[str, Any]], Any] | None = None) -> Answer:
+            """The route of one object: find it, do `operation` to it."""
+            find = account.find
+            return lambda params, names: (operation or (lambda thing, _: thing))(find(kind, names["id"]), params)
 
-            return answer
-
-        def one(kind: str) -> Answer:
-            return lambda _, names: account.find(kind, names["id"])
-
-        def renote(kind: str) -> Answer:
-            def answer(params: dict[str, Any], names: dict[str, str]) -> Any:
-                thing = account.find(kind, names["id"])
-                thing.notes = params["notes"]
-                return thing
-
-            return answer
-
-        def refund_of_payment(_: dict[str, Any], names: dict[str, str]) -> Any:
-            made = account.find("refund", names["refund_id"])
-            if made.payment_id != names["id"]:
-                raise refusal(400, "The id provided does not exist")
-            return made
+        def listing(kind: str) -> Answer:
+            return lambda params, _: page(account.store.of_kind(kind), params)
 
         def add(method: str, path: str, schema: dict[str, str], answer: Answer) -> None:
             self.app.router.add_route(method, f"/v1/{path}", serve(schema, answer))
 
         add("POST", "orders", ORDER, lambda params, _: account.create_order(params))
         add("GET", "orders", ORDERS_PAGE, listing("order"))
-        add("GET", "orders/{id}", {}, one("order"))
-        add("PATCH", "orders/{id}", NOTES, renote("order"))
-        add("GET", "orders/{id}/payments", {}, listing("payment", "order"))
+        add("GET", "orders/{id}", {}, on("order"))
+        add("PATCH", "orders/{id}", NOTES, on("order", renote))
+        add("GET", "orders/{id}/payments", {}, on("order", lambda it, _: collection(account.payments_of(it)[::-1])))
         add("GET", "payments", PAGE, listing("payment"))
-        add("GET", "payments/{id}", {}, one("payment"))
-        add("PATCH", "payments/{id}", NOTES, renote("payment"))
+        add("GET", "payments/{id}", {}, on("payment"))
+        add("PATCH", "payments/{id}", NOTES, on("payment", renote))
+        add("POST", "payments/{id}/capture", CAPTURE, on("payment", account.capture_asked))
+        add("POST", "payments/{id}/refund", REFUND, on("payment", account.refund))
         add(
-            "POST",
-            "payments/{id}/capture",
-            CAPTURE,
-            lambda params, names: account.capture_asked(account.find("payment", names["id"]), params),
+            "GET", "payments/{id}/refunds", PAGE, on("payment", lambda it, params: page(account.refunds_of(it), params))
         )
-        add(
-            "POST",
-            "payments/{id}/refund",
-            REFUND,
-            lambda params, names: account.refund(account.find("payment", names["id"]), params),
-        )
-        add("GET", "payments/{id}/refunds", PAGE, listing("refund", "payment"))
-        add("GET", "payments/{id}/refunds/{refund_id}", {}, refund_of_payment)
         add("GET", "refunds", PAGE, listing("refund"))
-        add("GET", "refunds/{id}", {}, one("refund"))
-        add("PATCH", "refunds/{id}", NOTES, renote("refund"))
+        add("GET", "refunds/{id}", {}, on("refund"))
+        add("PATCH", "refunds/{id}", NOTES, on("refund", renote))
         add("GET", "disputes", PAGE, listing("dispute"))
-        add("GET", "disputes/{id}", {}, one("dispute"))
-        accept: Answer = lambda _, names: account.close(account.find("dispute", names["id"]), "lost")  # noqa: E731
-        add("POST", "disputes/{id}/accept", {}, accept)
+        add("GET", "disputes/{id}", {}, on("dispute"))
+        add("POST", "disputes/{id}/accept", {}, on("dispute", lambda it, _: account.close(it, "lost")))
         self.app.router.add_get("/v1/checkout.js", script)
         self.app.router.add_post("/v1/checkout/pay", self.pay)
         self.app.router.add_options("/v1/checkout/pay", preflight)
@@ -193,6 +163,11 @@ def serve(schema: dict[str, str], answer: Answer) -> Callable[[web.Request], Any
     return handler
 
 
+def renote(thing: Any, params: dict[str, Any]) -> Any:
+    thing.notes = params["notes"]
+    return thing
+
+
 def page(found: list[Any], params: dict[str, Any]) -> dict[str, Any]:
     """Newest first; 10 unless told, 100 at most."""
     count = params.get("count", 10)
@@ -204,7 +179,10 @@ def page(found: list[Any], params: dict[str, Any]) -> dict[str, Any]:
         kept = [each for each in kept if each.receipt == params["receipt"]]
     if "authorized" in params:
         raise refusal(400, "The local Razorpay does not model the filter authorized.", field="authorized")
-    shown = kept[params.get("skip", 0) :][:count]
+    return collection(kept[params.get("skip", 0) :][:count])
+
+
+def collection(shown: list[Any]) -> dict[str, Any]:
     return {"entity": "collection", "count": len(shown), "items": [each.export() for each in shown]}
 
 
