@@ -13,6 +13,7 @@ from tools.project import MIGRATIONS, PROJECT, SEED
 
 __all__ = ["HOST", "PORTS", "Stack", "StackError", "chosen_ports", "free_ports"]
 
+WEBHOOKS = {"stripe": "process-webhook", "razorpay": "process-webhook/razorpay"}
 PORTS: Ports = {"service": ("PORT", 3000), **devstack.stack.PORTS}
 
 
@@ -31,7 +32,7 @@ class Stack(devstack.stack.Stack):
             root=PROJECT,
             migrations=MIGRATIONS,
             seed=SEED,
-            webhook_url=f"http://{HOST}:{ports['service']}/api/payments/process-webhook",
+            gateways={name: f"http://{HOST}:{ports['service']}/api/payments/{path}" for name, path in WEBHOOKS.items()},
             previews="service.mail.render",
             currencies="select code, exponent, g.minimum, g.step from app.currencies"
             " join app.gateway_currencies g on (g.gateway, g.currency) = ('stripe', code) order by code",

@@ -1,7 +1,7 @@
 """Razorpay's entities put into our words: its events, and what its answers say of an order.
 
 A payment of ours is its order, which takes several attempts ("payments") and the money of one; that one is our charge.
-Of an attempt all is told as of its beginning, whenever the news of it come, so that a later one outweighs an earlier one;
+Of an attempt all is told as of its beginning, whenever the news of it come, so that a later one outweighs an earlier;
 only that a bank agreed, or the money went back untaken, is news of its own time.
 """
 
