@@ -80,6 +80,7 @@ class RazorpayGateway:
     def __init__(self, config: Config) -> None:
         self.publishable_key, self.secret = config.razorpay_key_id, config.razorpay_key_secret or ""
         self.client = GatewayClient(config.razorpay_api_base or API, (self.publishable_key or "", self.secret))
+        self.session = self.client.http
         self.flights = Flights()
         self.webhook_secrets = config.razorpay_webhook_secrets
         self.business = config.smtp_from_name

@@ -87,7 +87,7 @@ def payment_facts(
 ) -> list[GatewayEvent]:
     """What Razorpay's answers about an order say, as events."""
     taken = find_taken(payments)
-    told = [taken] if taken else sorted(payments, key=lambda payment: int(payment["created_at"]))
+    told = [taken] if taken else sorted(reversed(payments), key=lambda payment: int(payment["created_at"]))
     facts = [_attempt(payment, order, now) for payment in told]
     if taken:
         at = _time(int(now.timestamp()))
