@@ -7,6 +7,7 @@ import stripe as sdk
 from service.payments.gateways.stripe_events import KINDS
 from service.payments.reconciliation import reconcile
 from service.payments.store import list_work
+from tests import gateways
 from tests.factories import unused_booking_id
 from tests.sure import fetch_row
 
@@ -15,7 +16,8 @@ WEBHOOK = "https://travel.example/api/payments/process-webhook"
 
 
 @pytest.fixture
-def command(app):
+def command(app_with):
+    app = app_with(**gateways.NO_OTHERS)
     return lambda *args: app.test_cli_runner().invoke(args=["payments", "test-connection", *args])
 
 
@@ -76,7 +78,7 @@ def test_a_key_that_is_no_good_and_none_at_all_are_said(app_with):
 
     result = run(STRIPE_SECRET_KEY="sk_test_of_nobody")
     assert result.exit_code == 1 and "Stripe refused the test payment" in result.output
-    assert run(STRIPE_SECRET_KEY=None).output == "Error: No payment gateway is configured: see .env.example.\n"
+    assert run(**gateways.NONE).output == "Error: No payment gateway is configured: see .env.example.\n"
     assert "Stripe: STRIPE_WEBHOOK_SECRET is missing" in run(STRIPE_WEBHOOK_SECRET=None).output
 
 

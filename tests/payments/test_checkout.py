@@ -9,6 +9,7 @@ import pytest
 
 from service.errors import Unavailable
 from service.payments import store
+from tests import gateways
 from tests.client import Client
 from tests.factories import make_customer
 from tests.payments.conftest import database_requests
@@ -364,9 +365,9 @@ def test_without_the_header_it_is_a_guest_whatever_cookie_is_there(api, customer
     api.post(CREATE, own, headers={"Cookie": "jklg_customer=x.y.z"})
 
 
-def test_without_stripe_the_answer_says_so(app_with, book, ledger):
+def test_without_a_gateway_the_answer_says_so(app_with, book, ledger):
     booking_id = book()
-    bare = Client(app_with(STRIPE_SECRET_KEY=None))
+    bare = Client(app_with(**gateways.NONE))
     answer = bare.post(CREATE, {"bookingId": booking_id}, expect=503)
     assert answer["code"] == "payments_not_configured"
     assert ledger.transactions(booking_id) == []

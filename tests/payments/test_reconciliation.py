@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from service.payments.reconciliation import reconcile
+from tests import gateways
 from tests.factories import unused_booking_id
 from tests.payments.histories import ask
 from tests.payments.test_webhooks import example
@@ -158,8 +159,8 @@ def test_the_command_reconciles_and_replays(app, api, stripe, hook, book, ledger
     assert result.exit_code == 0 and "waiting" in result.output
 
 
-def test_without_stripe_there_is_nothing_to_reconcile(app_with):
-    app = app_with(STRIPE_SECRET_KEY=None)
+def test_without_a_gateway_there_is_nothing_to_reconcile(app_with):
+    app = app_with(**gateways.NONE)
     result = app.test_cli_runner().invoke(args=["payments", "reconcile"])
     assert (result.exit_code, result.output) == (1, "Error: No payment gateway is configured: see .env.example.\n")
 

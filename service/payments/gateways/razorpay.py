@@ -189,7 +189,7 @@ class RazorpayGateway:
             error.is_final = not task["is_resumed"] and error.is_final
             raise
         if taken is None:
-            raise GatewayError(code="payment_not_taken", is_final=not task["is_resumed"])
+            raise GatewayError(is_final=not task["is_resumed"])
         return taken
 
     def _find_refund(self, task: RefundTask, taken: Entity) -> GatewayEvent | None:
@@ -315,7 +315,7 @@ def _translated(reply: Reply) -> GatewayError:
     said, reason, field = (str(error.get(name) or "") for name in ("description", "reason", "field"))
     log.warning("razorpay refused", extra={"cause": f"{reply.status} {error.get('code')} {reason} {said}"[:500]})
     if reply.status in (401, 403):
-        return GatewayError(code="authentication_failed", retry_after=60)
+        return GatewayError(retry_after=60)
     if reply.status == 409:
         return GatewayError(code=IN_USE, status=503, retry_after=5)
     for pattern, code, status, message in REFUSALS:

@@ -279,7 +279,7 @@ def test_all_that_went_back_is_told(gateway: RazorpayGateway, razorpay: Control)
         ({"kind": "error", "status": 500}, "payment_gateway_error", 502),
         ({"kind": "error", "status": 503}, "payment_gateway_error", 502),
         ({"kind": "error", "status": 429}, "payment_gateway_busy", 503),
-        ({"kind": "error", "status": 401}, "authentication_failed", 502),
+        ({"kind": "error", "status": 401}, "payment_gateway_error", 502),
         ({"kind": "reset"}, "payment_gateway_unreachable", 503),
         ({"kind": "timeout"}, "payment_gateway_unreachable", 503),
     ],
