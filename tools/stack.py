@@ -13,7 +13,11 @@ from tools.project import MIGRATIONS, PROJECT, SEED
 
 __all__ = ["HOST", "PORTS", "Stack", "StackError", "chosen_ports", "free_ports"]
 
-WEBHOOKS = {"stripe": "process-webhook", "razorpay": "process-webhook/razorpay"}
+WEBHOOKS = {
+    "stripe": "process-webhook",
+    "razorpay": "process-webhook/razorpay",
+    "paypal": "process-webhook/paypal",
+}
 PORTS: Ports = {"service": ("PORT", 3000), **devstack.stack.PORTS}
 
 
