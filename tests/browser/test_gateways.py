@@ -84,3 +84,26 @@ def test_in_razorpays_window(page: Any, db: psycopg.Connection):
     window.get_by_role("button", name="Pay").click()
     assert "Paid" in page.wait_for_selector(".done").text_content()
     assert wait_until_paid(page, db, booking_id) == "razorpay"
+
+
+def test_on_paypals_page(page: Any, db: psycopg.Connection):
+    booking_id = make_booking(db)
+    page.goto(f"/pay?booking={booking_id}")
+    page.get_by_role("button", name="Pay with PayPal").click()
+    page.get_by_role("button", name="Cancel and return").click()
+    assert "Nothing was paid" in page.wait_for_selector(".failed").text_content()
+    page.get_by_role("button", name="Pay with PayPal").click()
+    page.get_by_role("button", name="Pay with PayPal").click()  # on PayPal's own page now
+    assert "Paid" in page.wait_for_selector(".done").text_content()
+    assert f"/payment/{booking_id}" in page.url
+    assert wait_until_paid(page, db, booking_id) == "paypal"
+
+
+def test_paypals_window_is_closed_after_the_approval(page: Any, db: psycopg.Connection):
+    booking_id = make_booking(db)
+    page.goto(f"/pay?booking={booking_id}")
+    page.get_by_role("button", name="Pay with PayPal").click()
+    page.wait_for_selector("#what")
+    page.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Pay with PayPal").click()
+    assert wait_until_paid(page, db, booking_id) == "paypal"

@@ -169,8 +169,12 @@ const pages = {
   },
 };
 
+// Where mails and gateways lead to: /payment/<booking>, as on the agency's own site.
+const [, pay, booking] = location.pathname.match(/^\/(payment)\/([^/]+)$/) ?? [];
+if (pay) query.booking = decodeURIComponent(booking);
+
 try {
-  await (pages[location.pathname] ?? pages["/"])();
+  await (pages[pay ? "/pay" : location.pathname] ?? pages["/"])();
 } catch (error) {
   tell(error.message, "failed");
 }
