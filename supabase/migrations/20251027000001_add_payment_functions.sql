@@ -1605,7 +1605,8 @@ comment on function public.claim_payment_work is
   'how they were paid, refunds that nobody is at. What failed is not offered again for p_pause_seconds.';
 
 -- Of a gateway that cannot be asked for its events, each payment is asked about, ever more rarely as it grows older: what
--- was refunded or disputed there is not known otherwise when its event is lost.
+-- was refunded or disputed there is not known otherwise when its event is lost, nor what somebody paid all the same by a
+-- page that is canceled for us alone.
 create or replace function public.list_payment_work(p_gateways text[], p_unlisted text[], p_limit integer default 200)
 returns jsonb language sql stable set search_path = '' as $$
   select jsonb_build_object(
@@ -1649,9 +1650,12 @@ returns jsonb language sql stable set search_path = '' as $$
       select coalesce(jsonb_agg(app.payment_ref(t::public.transactions) order by t.created_at), '[]')
       from (
         select * from public.transactions
-        where status in ('completed', 'refunded') and gateway = any (p_unlisted)
-          and completed_at > now() - interval '180 days'
-          and (checked_at is null or checked_at < now() - greatest(interval '1 hour', (now() - completed_at) / 50))
+        where (status in ('completed', 'refunded') or canceled_at is not null) and gateway = any (p_unlisted)
+          and coalesce(completed_at, canceled_at) > now() - interval '180 days'
+          and (
+            checked_at is null
+            or checked_at < now() - greatest(interval '1 hour', (now() - coalesce(completed_at, canceled_at)) / 50)
+          )
         order by checked_at nulls first limit p_limit
       ) t
     ),
