@@ -1135,7 +1135,8 @@ begin
   end if;
   if v_id is null and v_payment_id is not null and (p_event ->> 'amount')::bigint > 0 and p_event ->> 'currency' is not null then
     insert into public.transactions (
-      id, booking_id, customer_id, gateway, gateway_payment_id, amount, currency, metadata, cancel_requested_at
+      id, booking_id, customer_id, gateway, gateway_payment_id, amount, currency, metadata, status, failure_code,
+      cancel_requested_at
     )
     select case when exists (select from public.transactions where id = v_named) then gen_random_uuid()
         else coalesce(v_named, gen_random_uuid()) end,
@@ -1143,10 +1144,13 @@ begin
       -- Another program, or a person in the dashboard, made it and named our booking.
       case when v_named is null then '{"adopted": true}' else '{}' end::jsonb,
       -- Beside a live payment a stray one is not to be handed out.
-      case when exists (
-        select from public.transactions where booking_id = b.id and is_live
-      ) then now() end
-    from public.bookings b where b.id = v_booking_id
+      case when beside.is_live then 'failed' else 'pending' end, case when beside.is_live then 'superseded' end,
+      case when beside.is_live then now() end
+    from public.bookings b
+    cross join lateral (
+      select exists (select from public.transactions where booking_id = b.id and is_live) as is_live
+    ) beside
+    where b.id = v_booking_id
     returning id into v_id;
   end if;
   if v_id is not null then
