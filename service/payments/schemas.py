@@ -1,5 +1,6 @@
 """What payments ask and answer: forms only; amounts are minor units."""
 
+from collections import ChainMap
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from service.pagination import PageSchema, PaginationSchema
 from service.payments.gateways import ADAPTERS
 
 STATUSES = ("pending", "processing", "completed", "failed", "refunded")
-GATEWAYS = (*ADAPTERS, "manual")
+GATEWAYS: ChainMap[str, Any] = ChainMap({"manual": None}, ADAPTERS)  # of a transaction; asked anew each time
 
 
 def currency(**kwargs: Any) -> Text:
