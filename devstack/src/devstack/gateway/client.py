@@ -90,6 +90,14 @@ class Control:
         """The money as the gateway has it, by payment: {currency, paid, refunded, withdrawn}; unpaid ones too."""
         return self.do("books")
 
+    def refunds(self) -> list[dict[str, Any]]:
+        """All of them: {id, payment_id, amount, status, reference}.
+
+        status: pending, succeeded, failed or canceled; reference: the application's own name of it, where it gave one.
+        """
+        found: list[dict[str, Any]] = self.do("refunds")
+        return found
+
     def get(self, id: str) -> dict[str, Any]:
         """Any object as it is now."""
         return self.call("GET", f"/_local/objects/{id}")

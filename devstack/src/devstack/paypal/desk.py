@@ -71,6 +71,23 @@ class Desk:
         """The money by order. What a lost dispute took is a reversal, and that a refund."""
         return {order.id: self._book(order) for order in self.account.all(Order)}
 
+    def refunds(self) -> list[dict[str, Any]]:
+        found = []
+        for refund in self.account.all(Refund):
+            capture = self.account.find(Capture, refund.capture)
+            found.append(
+                {
+                    "id": refund.id,
+                    "payment_id": capture.order,
+                    "amount": money.to_minor(refund.currency, refund.amount),
+                    "status": {"COMPLETED": "succeeded", "CANCELLED": "canceled"}.get(
+                        refund.status, refund.status.lower()
+                    ),
+                    "reference": refund.custom_id if refund.custom_id != capture.custom_id else None,
+                }
+            )
+        return found
+
     def expire(self, payment_id: str) -> dict[str, Any]:
         """As after the hours that an order waits for its capture."""
         self.account.find(Order, payment_id)._opened = 0.0

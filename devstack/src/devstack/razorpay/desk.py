@@ -90,7 +90,9 @@ class Desk:
         return self._account.dispute(payment, None, "chargeback", made.reason_code).export()
 
     def close_dispute(self, dispute_id: str, status: str = "won") -> dict[str, Any]:
-        return self._account.close(self._dispute(dispute_id), status).export()
+        """won or lost, closed (warning_closed, as elsewhere) of what took no money."""
+        ended = {"warning_closed": "closed"}.get(status, status)
+        return self._account.close(self._dispute(dispute_id), ended).export()
 
     def set(self, **habits: Any) -> dict[str, Any]:
         known = self._account.habits
@@ -112,6 +114,19 @@ class Desk:
                 "withdrawn": sum(self._account.withdrawn(payment) for payment in payments),
             }
         return found
+
+    def refunds(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": refund.id,
+                "payment_id": self._account.find("payment", refund.payment_id).order_id,
+                "amount": refund.amount,
+                "status": {"processed": "succeeded"}.get(refund.status, refund.status),
+                "reference": refund.notes.get("refund_id") if isinstance(refund.notes, dict) else None,
+            }
+            for refund in self._account.store.of_kind("refund")
+            if self._account.find("payment", refund.payment_id).captured
+        ]
 
     def _order(self, id: str) -> Order:
         found: Order = self._account.find("order", id)

@@ -156,6 +156,18 @@ class Control(gateway.Control):
                 books[dispute["payment_intent"]]["withdrawn"] -= moved
         return books
 
+    def refunds(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": refund["id"],
+                "payment_id": refund["payment_intent"],
+                "amount": refund["amount"],
+                "status": {"requires_action": "pending"}.get(refund["status"], refund["status"]),
+                "reference": (refund["metadata"] or {}).get("refund_id"),
+            }
+            for refund in self.ledger()["refunds"]
+        ]
+
     # --- events and their deliveries
 
     def events(self, *types: str, about: str | None = None) -> list[dict[str, Any]]:
