@@ -91,7 +91,7 @@ class Battlefield:
     def slow_refunds(self, chance: random.Random) -> None:
         """Let some refunds of a round be on their way until its end."""
         for control in self.gateways.values():
-            control.next_refunds(*chance.choice([("pending", 3), (None,)]))
+            control.next_refunds(chance.choice(["pending", None]), 3)
 
     def trips(self, count: int, chance: random.Random, by: Sequence[str]) -> list[Trip]:
         """So many new bookings."""
@@ -228,12 +228,12 @@ class Battlefield:
 
     def end_slow(self, trips: list[Trip]) -> bool:
         """Let every payment and refund end that is on its way at a gateway; whether there was any."""
-        ended = [trip for trip in trips if trip.end_slow()]
+        ended = [trip.booking_id for trip in trips if trip.end_slow()]
         for control in self.gateways.values():
             for refund in control.refunds():
                 if refund["status"] == "pending":
                     control.change_refund(refund["id"], "succeeded")
-                    ended.append(refund)
+                    ended.append(refund["id"])
         return bool(ended)
 
     def reconcile(self, trips: list[Trip]) -> None:

@@ -80,7 +80,10 @@ class ToyGateway:
         return {"script-src": ("https://toy.example",)}
 
     def create_payment(self, task: PaymentTask) -> Payment:
-        ours = {"booking_id": str(task["booking_id"]), "transaction_id": task["transaction_id"]}
+        ours: dict[str, str | None] = {
+            "booking_id": str(task["booking_id"]),
+            "transaction_id": task["transaction_id"],
+        }
         purse = Purse(f"purse-{task['transaction_id']}", task["amount"], task["currency"], ours)
         return self._payment(self.bank.purses.setdefault(purse.id, purse))
 
