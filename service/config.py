@@ -124,6 +124,17 @@ class Config(BaseModel):
     stripe_publishable_key: str | None = None
     stripe_webhook_secrets: CommaSeparated = Field(default=(), validation_alias="STRIPE_WEBHOOK_SECRET")
     stripe_api_base: Address | None = None
+
+    razorpay_key_id: str | None = None
+    razorpay_key_secret: str | None = None
+    razorpay_webhook_secrets: CommaSeparated = Field(default=(), validation_alias="RAZORPAY_WEBHOOK_SECRET")
+    razorpay_api_base: Address | None = None
+
+    paypal_client_id: str | None = None
+    paypal_client_secret: str | None = None
+    paypal_webhook_id: str | None = None
+    paypal_api_base: Address | None = None
+
     payment_currency: Currency = "usd"
 
     smtp_host: str | None = None
@@ -240,6 +251,25 @@ class Config(BaseModel):
             raise ValueError("is no webhook secret of Stripe: it begins whsec_")
         if not value and info.data.get("stripe_secret_key") and info.data.get("is_production"):
             raise ValueError("is missing, STRIPE_SECRET_KEY is set: events of payments would be refused")
+        return value
+
+    @field_validator("razorpay_key_id")
+    @classmethod
+    def _is_key_of_razorpay(cls, value: str | None) -> str | None:
+        if value and not re.match(r"rzp_(test|live)_", value):
+            raise ValueError("is no key of Razorpay: it begins rzp_test_ or rzp_live_")
+        return value
+
+    @field_validator("razorpay_key_secret", "razorpay_webhook_secrets", "paypal_client_secret", "paypal_webhook_id")
+    @classmethod
+    def _completes_the_set(cls, value: str | None, info: ValidationInfo) -> str | None:
+        name = str(info.field_name).partition("_")[0]
+        first = {"razorpay": "razorpay_key_id", "paypal": "paypal_client_id"}[name]
+        is_needed = info.data.get("is_production") or not str(info.field_name).startswith(f"{name}_webhook")
+        if not value and info.data.get(first) and is_needed:
+            raise ValueError(f"is missing, {first.upper()} is set")
+        if value and not info.data.get(first):
+            raise ValueError(f"is set, {first.upper()} is missing")
         return value
 
     @field_validator("smtp_password")

@@ -39,7 +39,7 @@ READS = {
     *("applied_migrations", "readiness", "check_sentence", "authenticate_customer", "authenticate_staff", "list_users"),
     *("read_settings", "list_customer_bookings", "get_booking_summary", "get_booking_payment", "list_transactions"),
     *("get_transaction", "export_transactions", "get_payment_desk", "list_payment_work", "list_unknown_events"),
-    *("list_gateways", "find_capture", "list_unsent_links", "email_queue_status"),
+    *("list_gateways", "find_capture", "visitor_columns", "list_unsent_links", "email_queue_status"),
 }
 LONG = {"export_customer": 25.0, "export_transactions": 25.0}  # seconds; of what a person asked for and awaits
 

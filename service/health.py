@@ -14,6 +14,7 @@ from service.errors import Forbidden, FunctionMissing, KeyRefused, ServiceError,
 from service.guards import public
 from service.mail.shapes import QueueStatus
 from service.payments import webhooks
+from service.payments.gateways import configured
 from service.payments.shapes import Backlog
 
 blueprint = Blueprint("health", __name__, url_prefix="/api", description="Is it alive, is it ready")
@@ -145,12 +146,14 @@ def _explain_missing() -> Sentences:
 
 def _warnings() -> Sentences:
     """What settings keep from working, seen without the database."""
-    if config.stripe_secret_key and not config.stripe_webhook_secrets:
-        return {"webhooks": "STRIPE_WEBHOOK_SECRET is missing: payments are noted late, by reconciliation"}
-    if webhooks.refused:
-        told = f"the last {webhooks.refused} were refused: STRIPE_WEBHOOK_SECRET may not be this endpoint's"
-        return {"webhooks": told}
-    return {}
+    told = []
+    for adapter in configured(config):
+        told += adapter.find_gaps(config)
+        if refused := webhooks.refused[adapter.name]:
+            told.append(
+                f"the last {refused} of {adapter.label} were refused: its webhook secret may not be this endpoint's"
+            )
+    return {"webhooks": "; ".join(told)} if told else {}
 
 
 def _backlogs(found: Readiness) -> Sentences:
@@ -188,8 +191,8 @@ def _notes(applied: list[str]) -> Sentences:
         notes["schema"] = f"newer than this code, by {', '.join(newer)}"
     if not config.smtp_host:
         notes["mail"] = "not configured (SMTP_HOST): mails wait in the outbox"
-    if not config.stripe_secret_key:
-        notes["payments"] = "not configured (STRIPE_SECRET_KEY)"
+    if not configured(config):
+        notes["payments"] = "not configured (STRIPE_SECRET_KEY, RAZORPAY_KEY_ID or PAYPAL_CLIENT_ID)"
     if not config.supabase_jwt_secret:
         notes["row_level_security"] = (
             "the second lock is off (SUPABASE_JWT_SECRET): customers' queries go as the service"

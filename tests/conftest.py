@@ -80,8 +80,8 @@ def app_of() -> Iterator[Callable[[Config], Flask]]:
     yield make
     for app in made:
         app.extensions["supabase"].postgrest.session.close()
-        if "payment_gateway" in app.extensions:
-            app.extensions["payment_gateway"].session.close()
+        for gateway in app.extensions.get("payment_gateways", {}).values():
+            gateway.session.close()
         app.extensions["rest"].close()
 
 

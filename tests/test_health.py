@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_ready_says_what_is_missing(lone: Client):
 
 @pytest.fixture(autouse=True)
 def no_webhook_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhooks, "refused", 0)
+    monkeypatch.setattr(webhooks, "refused", Counter())
 
 
 @pytest.fixture(autouse=True)
@@ -60,8 +61,8 @@ def test_ready_when_everything_is_there(api: Client):
 
 def test_what_waits_for_a_person_is_a_note(api: Client, db: psycopg.Connection):
     db.execute(
-        "insert into transactions (booking_id, amount, currency, status, review_reason)"
-        " values (%s, 100, 'usd', 'completed', 'amount_mismatch')",
+        "insert into transactions (gateway, booking_id, amount, currency, status, review_reason)"
+        " values ('stripe', %s, 100, 'usd', 'completed', 'amount_mismatch')",
         [make_booking(db)],
     )
     body = api.get("/api/ready")
@@ -71,7 +72,7 @@ def test_what_waits_for_a_person_is_a_note(api: Client, db: psycopg.Connection):
 def test_a_wrong_webhook_secret_is_a_warning_until_an_event_is_good(api: Client, stack: devstack.stack.Stack):
     event = json.dumps(example()).encode()
     api.post(WEBHOOK, data=event, headers=signed(event, "whsec_of_another_endpoint"), expect=400)
-    assert "STRIPE_WEBHOOK_SECRET" in api.get("/api/ready")["warnings"]["webhooks"]
+    assert "the last 1 of Stripe were refused" in api.get("/api/ready")["warnings"]["webhooks"]
     api.post(WEBHOOK, data=event, headers=signed(event, stack.secrets["stripe_webhook_secret"]))
     assert "webhooks" not in api.get("/api/ready")["warnings"]
 
@@ -82,8 +83,8 @@ def test_backlogs_are_warnings_and_keep_no_traffic_away(api: Client, db: psycopg
         " values ('staff-alert', 'a@example.com', now() - interval '1 hour', 'overdue')"
     )
     db.execute(
-        "insert into stripe_events (id, type, state, occurred_at, received_at)"
-        " values ('evt_stuck', 'x', 'failed', now(), now() - interval '1 hour')"
+        "insert into gateway_events (gateway, id, type, state, occurred_at, received_at)"
+        " values ('stripe', 'evt_stuck', 'x', 'failed', now(), now() - interval '1 hour')"
     )
     try:
         body = api.get("/api/ready")
@@ -93,7 +94,7 @@ def test_backlogs_are_warnings_and_keep_no_traffic_away(api: Client, db: psycopg
         assert set(body["warnings"]) == {"mail", "payments"}
     finally:
         db.execute("delete from email_outbox where dedupe_key = 'overdue'")
-        db.execute("delete from stripe_events where id = 'evt_stuck'")
+        db.execute("delete from gateway_events where id = 'evt_stuck'")
     assert api.get("/api/ready")["warnings"] == {}
 
 

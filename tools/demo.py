@@ -11,6 +11,8 @@ import httpx
 from dotenv import dotenv_values
 
 from devstack.mailbox import Mailbox
+from devstack.paypal import Control as PayPal
+from devstack.razorpay import Control as Razorpay
 from tools.project import DIRECTORY
 from tools.stack import HOST, PORTS
 
@@ -24,17 +26,20 @@ class DemoError(Exception):
 
 
 class Journey:
-    """Makes the calls and shows them. ``stripe_key`` is the publishable key that a browser pays with."""
+    """Makes the calls and shows them. ``urls`` are the parts of the stack, ``stripe_key`` what a browser pays with."""
 
-    def __init__(self, service: str, stripe: str, mailbox: str, stripe_key: str) -> None:
-        self.service, self.stripe, self.stripe_key = service, stripe, stripe_key
+    def __init__(self, urls: dict[str, str], stripe_key: str) -> None:
+        self.service, self.stripe, self.stripe_key = urls["service"], urls["stripe"], stripe_key
+        self.payers = {"razorpay": Razorpay(urls["razorpay"]), "paypal": PayPal(urls["paypal"])}
         self.http = httpx.Client(timeout=30)
-        self.mailbox = Mailbox(mailbox)
+        self.mailbox = Mailbox(urls["mailbox"])
         self.step = 0
 
     def close(self) -> None:
         self.http.close()
         self.mailbox.close()
+        for payer in self.payers.values():
+            payer.http.close()
 
     def say(self, sentence: str) -> None:
         self.step += 1
@@ -85,6 +90,12 @@ class Journey:
         if not answer.is_success:
             raise DemoError(f"Stripe refused the card: {answer.text}")
 
+    def agree(self, gateway: str, payment_id: str) -> dict[str, str] | None:
+        """What the payer does in the gateway's own window or page; what it hands to ours."""
+        print(f"\n   {_style('36', 'The payer')} agrees at {gateway} to {payment_id}")
+        proof: dict[str, str] | None = self.payers[gateway].pay(payment_id)["proof"]
+        return proof
+
     def wait(self, path: str, key: str, value: str, *, token: str) -> Any:
         """Ask until an answer's key has the value: webhooks and refunds come a moment later."""
         for _ in range(100):
@@ -112,7 +123,7 @@ def travel(journey: Journey) -> None:
     journey.call("GET", "/api/customers/me", token=token)
 
     journey.say("She books a package; the price comes from the database")
-    booking = {
+    order = {
         "package_id": 1,
         "customer_email": email,
         "customer_name": "Ada Byron",
@@ -120,7 +131,7 @@ def travel(journey: Journey) -> None:
         "travel_date": time.strftime("%Y-%m-%d", time.gmtime(time.time() + 90 * 86400)),
         "number_of_guests": 2,
     }
-    booked = journey.call("POST", "/api/bookings", booking, token=token, expect=201)["booking"]
+    booked = journey.call("POST", "/api/bookings", order, token=token, expect=201)["booking"]
 
     journey.say("She pays by card, and Stripe's signed webhook tells the service")
     asked = {"bookingId": booked["id"]}
@@ -139,12 +150,22 @@ def travel(journey: Journey) -> None:
     journey.call("GET", f"/api/payments/transactions/{payment['transactionId']}", token=staff)
     journey.mail(email, "refund")
 
+    for way in journey.call("GET", "/api/payments/gateways")["gateways"][1:]:
+        journey.say(f"Another booking is paid through {way['label']}")
+        booked = journey.call("POST", "/api/bookings", order, token=token, expect=201)["booking"]
+        asked = {"bookingId": booked["id"], "gateway": way["name"]}
+        payment = journey.call("POST", "/api/payments/create-payment-intent", asked, token=token)
+        proof = journey.agree(way["name"], payment["paymentIntentId"])
+        taken = {"transactionId": payment["transactionId"], "proof": proof}
+        journey.call("POST", "/api/payments/capture", taken, token=token)
+        journey.wait(f"/api/payments/booking/{booked['id']}", "paymentStatus", "Paid", token=token)
+
 
 def main() -> int:
     urls = {name: f"http://{HOST}:{os.environ.get(variable, default)}" for name, (variable, default) in PORTS.items()}
     key = dotenv_values(DIRECTORY / "env").get("STRIPE_PUBLISHABLE_KEY") or ""
     try:
-        with closing(Journey(urls["service"], urls["stripe"], urls["mailbox"], key)) as journey:
+        with closing(Journey(urls, key)) as journey:
             travel(journey)
     except httpx.ConnectError:
         print("Nothing answers: is `make run` running in another terminal?", file=sys.stderr)
@@ -152,7 +173,7 @@ def main() -> int:
     except DemoError as error:
         print(f"\n{_style('31', 'It stopped:')} {error}", file=sys.stderr)
         return 1
-    print(f"\n{_style('1;32', 'Booked, paid, confirmed and refunded.')}")
+    print(f"\n{_style('1;32', 'Booked, paid, confirmed and refunded, through every gateway.')}")
     return 0
 
 

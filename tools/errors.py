@@ -29,8 +29,9 @@ differs from case to case. `validation_failed` has `details` as well, a sentence
 header `Retry-After`. Through `/rest/v1` the database answers in PostgREST's shape: the code is its `hint`.
 """
 FOOT = """
-What a bank or Stripe says of a payment goes on in its own word beside these: 402 with a
-[decline code](https://docs.stripe.com/declines/codes), 502 with an [error code](https://docs.stripe.com/error-codes).
+What a bank or a gateway says of a payment goes on in its own word beside these: 402 with a
+[decline code](https://docs.stripe.com/declines/codes), 502 with an [error code](https://docs.stripe.com/error-codes) of
+Stripe or a [reason](https://razorpay.com/docs/errors) of Razorpay.
 """
 RAISE = re.compile(r"raise sqlstate 'PT(\d{3})' using((?:'(?:[^']|'')*'|[^';])*);")
 HINT = re.compile(r"hint = '([^']*)'")

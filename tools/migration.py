@@ -22,7 +22,7 @@ from tools.project import MIGRATIONS, SUPABASE
 
 RELEASED = SUPABASE / "released.sha256"
 CATALOGUE = (Path(__file__).parent / "catalogue.sql").read_text()
-REFERENCE_TABLES = ("currencies", "role_permissions", "column_permissions")
+REFERENCE_TABLES = ("currencies", "gateway_currencies", "role_permissions", "column_permissions")
 
 HEAD = "-- Put together by `make migration` from these files of supabase/schemas, where the text is edited:\n"
 FOOT = """

@@ -23,6 +23,8 @@ Ready.
   The API          {service}/api/docs
   Supabase         {api}
   Stripe           {stripe}
+  Razorpay         {razorpay}
+  PayPal           {paypal}
   Mail             {mailbox}
 
   Staff login      admin@jklg.example   travel-demo-2026
@@ -70,7 +72,7 @@ def run() -> int:
         os.environ["FRONTEND_DIST"] = str(_make_site(stack, built))
         _write_environment(stack)
         stack.serve()
-        urls = {name: stack.url(name) for name in ("service", "api", "stripe", "mailbox")}
+        urls = {name: stack.url(name) for name in ("service", "api", "stripe", "razorpay", "paypal", "mailbox")}
         print(BANNER.format(site=site, **urls, logs=os.path.relpath(DIRECTORY)), flush=True)
         stack.wait(ended)
     except StackError as error:
@@ -107,14 +109,17 @@ def _make_site(stack: Stack, built: Path) -> Path:
     shutil.copytree(built, site)
     shutil.copytree(SMALL_SITE / "pictures", site / "pictures", dirs_exist_ok=True)
     page = site / "index.html"
-    html = STRIPE_TAG.sub("", page.read_text())
-    tag = f'<script src="{stack.url("stripe")}/js.stripe.com/v3/"></script>\n'
-    page.write_text(FIRST_SCRIPT.sub(lambda found: tag + found[0], html, count=1))
+    page.write_text(with_stripe(page.read_text(), stack.url("stripe")))
     if built == SMALL_SITE:
-        config = {"mailbox": stack.url("mailbox"), "stripeKey": stack.secrets["stripe_publishable_key"]}
-        config["currency"] = stack.currency
+        config = {"mailbox": stack.url("mailbox"), "currency": stack.currency}
         (site / "config.js").write_text(f"const config = {json.dumps(config)};")
     return site
+
+
+def with_stripe(html: str, stripe: str) -> str:
+    """A page with the stand-in for Stripe.js in the place of its own tag for it."""
+    tag = f'<script src="{stripe}/js.stripe.com/v3/"></script>\n'
+    return FIRST_SCRIPT.sub(lambda found: tag + found[0], STRIPE_TAG.sub("", html), count=1)
 
 
 def _write_environment(stack: Stack) -> None:

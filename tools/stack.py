@@ -13,6 +13,11 @@ from tools.project import MIGRATIONS, PROJECT, SEED
 
 __all__ = ["HOST", "PORTS", "Stack", "StackError", "chosen_ports", "free_ports"]
 
+WEBHOOKS = {
+    "stripe": "process-webhook",
+    "razorpay": "process-webhook/razorpay",
+    "paypal": "process-webhook/paypal",
+}
 PORTS: Ports = {"service": ("PORT", 3000), **devstack.stack.PORTS}
 
 
@@ -31,9 +36,10 @@ class Stack(devstack.stack.Stack):
             root=PROJECT,
             migrations=MIGRATIONS,
             seed=SEED,
-            webhook_url=f"http://{HOST}:{ports['service']}/api/payments/process-webhook",
+            gateways={name: f"http://{HOST}:{ports['service']}/api/payments/{path}" for name, path in WEBHOOKS.items()},
             previews="service.mail.render",
-            currencies="select code, exponent, minimum, step from app.currencies order by code",
+            currencies="select code, exponent, g.minimum, g.step from app.currencies"
+            " join app.gateway_currencies g on (g.gateway, g.currency) = ('stripe', code) order by code",
             default_privileges=default_privileges,
         )
         self.currency = currency.lower()

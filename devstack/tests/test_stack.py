@@ -54,6 +54,7 @@ def mine(project: Path) -> Iterator[Mine]:
         root=project,
         migrations=project / "migrations",
         seed=project / "seed.sql",
+        gateways={"stripe": None, "razorpay": "http://127.0.0.1:9/hook"},
         currencies="select * from public.currencies",
     )
     stack.start(seed=True)
@@ -80,6 +81,23 @@ def test_currencies_come_from_the_query(mine: Mine) -> None:
     assert create(7000, "npr").status_code == 200
     assert create(6999, "npr").json()["error"]["code"] == "amount_too_small"
     assert "jpy, npr" in create(7000, "usd").json()["error"]["message"]
+
+
+def test_gateways_have_their_keys_and_webhooks(mine: Mine) -> None:
+    found = mine.environment()
+    auth = found["RAZORPAY_KEY_ID"], found["RAZORPAY_KEY_SECRET"]
+    assert httpx.get(found["RAZORPAY_API_BASE"] + "/v1/orders", auth=auth).json()["count"] == 0
+    assert httpx.get(found["RAZORPAY_API_BASE"] + "/v1/orders", auth=("rzp_test_x", "x")).status_code == 401
+    webhook = httpx.get(mine.url("razorpay") + "/_local/webhook").json()
+    assert webhook["url"] == "http://127.0.0.1:9/hook" and webhook["secret"] == found["RAZORPAY_WEBHOOK_SECRET"]
+    assert not any(name.startswith("PAYPAL_") for name in found)
+
+
+def test_older_directory_gets_the_secrets_that_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "secrets.json").write_text('{"stripe_secret_key": "sk_test_old"}')
+    first = Stack(tmp_path, free_ports()).secrets
+    assert first["stripe_secret_key"] == "sk_test_old" and first["razorpay_key_id"].startswith("rzp_test_")
+    assert Stack(tmp_path, free_ports()).secrets == first
 
 
 def test_part_of_the_project_is_started_killed_and_missed(mine: Mine) -> None:
@@ -134,7 +152,7 @@ def test_port_in_use_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_command_runs_until_it_is_told_to_end(project: Path, tmp_path: Path) -> None:
     ports = {PORTS[name][0]: str(port) for name, port in free_ports().items()}
     command = [sys.executable, "-m", "devstack", "--directory", str(tmp_path), "--seed", str(project / "seed.sql")]
-    command += ["--migrations", str(project / "migrations")]
+    command += ["--migrations", str(project / "migrations"), "--gateway", "razorpay="]
     process = subprocess.Popen(command, env={**os.environ, **ports}, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     printed = ""
@@ -148,4 +166,4 @@ def test_command_runs_until_it_is_told_to_end(project: Path, tmp_path: Path) -> 
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
     process.stdout.close()
-    assert json.loads((tmp_path / "secrets.json").read_text())["stripe_secret_key"] == told["STRIPE_SECRET_KEY"]
+    assert json.loads((tmp_path / "secrets.json").read_text())["razorpay_key_id"] == told["RAZORPAY_KEY_ID"]

@@ -90,7 +90,7 @@ def render(
         context["pay_url"] = f"{site_url}/payment/{quote(str(context['booking_id']), safe='')}"
     if link:
         context |= {"link": link, "valid_for": valid_for or 0}
-        if page := LINKS[template].refusal_page:
+        if (kind := LINKS.get(template)) and (page := kind.refusal_page):
             context["refusal_link"] = f"{site_url}/{page}?{urlsplit(link).query}"
     try:
         subject = " ".join(_fill(template, "subject.txt", context).split())

@@ -13,7 +13,6 @@ from service import staff_pages
 from service.api import Answer
 from service.guards import staff_required
 from service.payments import blueprint, reconciliation, store
-from service.payments.gateways import gateway
 from service.payments.schemas import DeskSchema, PeriodSchema, ReconciledSchema, ReplayedSchema
 from service.payments.shapes import ExportedTransaction, Period
 from service.people import current_staff
@@ -61,10 +60,10 @@ def get_desk() -> Answer:
 def replay_event(event_id: str) -> Answer:
     """Apply an event of the gateway again
 
-    From what was kept of it here, else as the gateway has it (Stripe: 30 days). Safe twice. 404 `event_not_found`.
+    From what was kept of it here, else as its gateway has it (Stripe, PayPal: 30 days). Safe twice. 404
+    `event_not_found`.
     """
-    payload = store.find_event_payload(event_id) or gateway().retrieve_event(event_id)
-    return {"verdict": reconciliation.replay(payload)}
+    return {"verdict": reconciliation.replay_by_id(event_id)}
 
 
 @blueprint.post("/reconcile")

@@ -3,52 +3,88 @@
 The gateways behind it are in service/payments/gateways.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
-from service.errors import ServiceError, Unavailable
-from service.payments.shapes import GatewayEvent, PaymentTask, RefundTask
+from service.config import Config
+from service.errors import BadInput, ServiceError, Unavailable
+from service.payments.shapes import CaptureTask, GatewayEvent, PaymentTask, RefundTask
 
-# payable: waits for a way to pay · unconfirmed: waits for the payer, who may have to answer the bank · under_way: the
-# money may be on its way
-PaymentState = Literal["payable", "unconfirmed", "under_way", "paid", "canceled"]
+# payable: waits for a way to pay · unconfirmed: waits for the payer, who may have to answer the bank · approved: the
+# payer agreed, and we take the money · under_way: the money may be on its way
+PaymentState = Literal["payable", "unconfirmed", "approved", "under_way", "paid", "canceled"]
+Hosts = Mapping[str, tuple[str, ...]]  # by directive of the content policy
 
 
 @dataclass(frozen=True)
 class Payment:
-    """A payment at the gateway; ``amount`` in minor units. ``facts`` tell its state in the words of events.
+    """A payment at the gateway; ``amount`` in our minor units. ``facts`` tell its state in the words of events.
 
-    ``status`` is the gateway's own word, for the page that asked; decide by ``state``.
+    ``status`` is the gateway's own word, for the page that asked; decide by ``state``. ``checkout`` is what the page
+    needs to let somebody pay: Stripe's client secret, PayPal's address, the options of Razorpay's checkout.js.
     """
 
     id: str
-    client_secret: str
     status: str
     state: PaymentState
     amount: int
     currency: str
+    checkout: Mapping[str, Any]
     customer_id: str | None = None
     facts: list[GatewayEvent] = field(default_factory=list)
 
 
 class Gateway(Protocol):
-    """One gateway. Every method may raise ``GatewayError``; times are UTC, amounts minor units."""
+    """One gateway. Every method may raise ``GatewayError``; times are UTC, amounts our minor units."""
+
+    name: ClassVar[str]  # of its file, in addresses and in the database
+    label: ClassVar[str]  # for people
+    lists_events: ClassVar[bool]  # else reconciliation asks payment by payment
+    has_customers: ClassVar[bool]
+    verifies_by_asking: ClassVar[bool]  # an event is verified by a call, before which it is kept
+    publishable_key: str | None
+
+    def __init__(self, config: Config) -> None: ...
+
+    @staticmethod
+    def is_configured(config: Config) -> bool: ...
+
+    @staticmethod
+    def find_gaps(config: Config) -> list[str]:
+        """What is configured by half, in sentences for /api/ready."""
+
+    @staticmethod
+    def find_hosts(config: Config) -> Hosts:
+        """What a page of the site loads where it lets people pay by it."""
 
     def create_payment(self, task: PaymentTask) -> Payment:
         """Make the payment of begin_payment()'s task, or find the one made under the same idempotency key."""
 
-    def retrieve_payment(self, payment_id: str, *, with_refunds: bool = False) -> Payment: ...
+    def retrieve_payment(self, payment_id: str, *, with_refunds: bool = False) -> Payment:
+        """The payment as it is. ``with_refunds``: its facts hold all of what went back."""
+
+    def check_proof(self, payment_id: str, proof: Mapping[str, str] | None) -> None:
+        """Look at what the page was handed by the gateway, where it hands out anything. Raises ``ProofRefused``."""
+
+    def capture_payment(self, task: CaptureTask) -> Payment:
+        """Take the money of an approved payment, once however often it is asked. One that was declined is payable."""
 
     def cancel_payment(self, payment_id: str) -> Payment:
-        """Cancel it where it is not paid yet; the payment as it is then."""
+        """Cancel it where it is not paid yet; the payment as it is then.
+
+        Where the gateway cannot, it is canceled for us, who then take no money by it.
+        """
 
     def refund_payment(self, task: RefundTask) -> GatewayEvent:
         """Make the refund of reserve_refund()'s task, or find the one made before; as a refund.changed event."""
 
-    def verify_event(self, body: bytes, signature: str | None) -> str:
-        """The text of an event that the gateway signed. Raises ``EventRefused``."""
+    def verify_event(self, body: bytes, headers: Mapping[str, str]) -> str:
+        """The text of an event that the gateway signed, with its id in it; headers by names in lower case.
+
+        Raises ``EventRefused``.
+        """
 
     def read_event(self, payload: str) -> GatewayEvent | None:
         """A verified event in our words; None for one that concerns nothing here. Raises ``EventRefused``."""
@@ -63,7 +99,7 @@ class Gateway(Protocol):
         """The text of an event. Raises ``NotFound``, also of one that the gateway has forgotten since."""
 
     def list_events(self, since: datetime, *, is_undelivered: bool) -> Iterator[tuple[str, str]]:
-        """(id, text) of the events that concern us, newest first."""
+        """(id, text) of the events that concern us, newest first; nothing where it cannot tell (``lists_events``)."""
 
     def find_faults(self, amount: int, currency: str) -> list[str]:
         """Make, read and cancel a payment to try the account, and look at its webhooks: a sentence per fault."""
@@ -90,6 +126,14 @@ class EventRefused(ServiceError):
     """What came to the webhook is no event that the gateway signed for us just now."""
 
     status, code, message = 400, "webhook_refused", "This is not a signed event."
+
+
+class ProofRefused(BadInput):
+    code, message = "payment_proof_refused", "The payment service did not sign this."
+
+
+class GatewayUnknown(BadInput):
+    code, message = "gateway_unknown", "There is no such way to pay."
 
 
 class PaymentsNotConfigured(Unavailable):

@@ -1,10 +1,11 @@
 """Giving money back: reserved here, made at the gateway, settled here; the gateway's status is the truth."""
 
 from service.api import Answer
+from service.config import config
 from service.guards import staff_required
 from service.payments import blueprint, store
-from service.payments.gateway import GatewayError
-from service.payments.gateways import gateway
+from service.payments.gateway import GatewayError, PaymentsNotConfigured
+from service.payments.gateways import configured, gateway
 from service.payments.idempotency import read_idempotency_key
 from service.payments.schemas import CreateRefundSchema, RefundSchema
 from service.payments.shapes import Refund, RefundRequest, RefundTask
@@ -21,7 +22,8 @@ def create_refund(data: RefundRequest) -> Answer:
     header holds for 24 hours. Without one, what was asked in the last ten minutes is answered again (`repeated`),
     unless `again`. `transactionId` says which payment, where the booking has several.
     """
-    gateway()
+    if not configured(config):
+        raise PaymentsNotConfigured(retry_after=3600)
     is_again = data.pop("again", False)
     task = store.reserve_refund(
         data["bookingId"],
@@ -47,7 +49,7 @@ def settle_refund(task: RefundTask, *, is_attended: bool = True) -> Refund:
     ``is_attended``: a person waits for the answer.
     """
     try:
-        event = gateway().refund_payment(task)
+        event = gateway(task["gateway"]).refund_payment(task)
     except GatewayError as error:
         store.release_refund(
             task["refund_id"],

@@ -1,5 +1,6 @@
 """What payments ask and answer: forms only; amounts are minor units."""
 
+from collections import ChainMap
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -7,9 +8,10 @@ from marshmallow import ValidationError, fields, validate
 
 from service.fields import Described, EmailAddress, Flag, Integer, RecordId, Schema, Text, UuidText
 from service.pagination import PageSchema, PaginationSchema
+from service.payments.gateways import ADAPTERS
 
 STATUSES = ("pending", "processing", "completed", "failed", "refunded")
-GATEWAYS = ("stripe", "paypal", "razorpay", "manual")
+GATEWAYS: ChainMap[str, Any] = ChainMap({"manual": None}, ADAPTERS)  # of a transaction; asked anew each time
 
 
 def currency(**kwargs: Any) -> Text:
@@ -44,18 +46,59 @@ class CreatePaymentIntentSchema(Schema):
     currency = currency(allow_none=True)
     email = EmailAddress(allow_none=True)
     name = Text(max=200, empty_is_none=True)
+    gateway = Text(max=40, allow_none=True, metadata={"description": "One of GET /gateways; default: its first"})
 
 
 class PaymentIntentSchema(Schema):
     paymentIntentId = fields.String()
-    clientSecret = fields.String(metadata={"description": "For Stripe.js; whoever holds it may pay"})
+    clientSecret = fields.String(
+        allow_none=True, metadata={"description": "For Stripe.js; whoever holds it may pay. Null for other gateways"}
+    )
     amount = fields.Integer()
     currency = fields.String()
-    status = fields.String(metadata={"description": "Stripe's word for the payment"})
+    status = fields.String(metadata={"description": "The gateway's word for the payment"})
     transactionId = fields.String()
     stripeCustomerId = fields.String(allow_none=True)
     email = fields.String(allow_none=True)
     name = fields.String(allow_none=True)
+    gateway = fields.String()
+    checkout = fields.Dict(
+        metadata={
+            "description": "What the page needs: Stripe's clientSecret, PayPal's approveUrl, the options of Razorpay's"
+            " checkout.js"
+        }
+    )
+
+
+class CapturePaymentSchema(Schema):
+    transactionId = UuidText(required=True)
+    proof = fields.Dict(
+        keys=fields.String(validate=validate.Length(max=100)),
+        values=fields.String(validate=validate.Length(max=500)),
+        allow_none=True,
+        validate=validate.Length(max=10),
+        metadata={"description": "What Razorpay's checkout.js handed to the page; the others hand out nothing"},
+    )
+
+
+class CapturedSchema(Schema):
+    transactionId = fields.String()
+    bookingId = fields.Raw(allow_none=True)
+    gateway = fields.String()
+    status = fields.String(
+        validate=validate.OneOf(["paid", "processing"]),
+        metadata={"description": "processing: the money is on its way, and an event will tell of it"},
+    )
+
+
+class GatewaySchema(Schema):
+    name = fields.String()
+    label = fields.String(metadata={"description": "For people"})
+    publishableKey = fields.String(allow_none=True)
+
+
+class GatewaysSchema(Schema):
+    gateways = fields.List(fields.Nested(GatewaySchema), metadata={"description": "The first is the default"})
 
 
 class ReceivedSchema(Schema):
@@ -117,6 +160,9 @@ class BookingPaymentSchema(Schema):
 
 
 class TransactionSchema(PaymentSchema):
+    gateway_charge_id = fields.String(
+        allow_none=True, metadata={"description": "Its id of the money taken, where that is another"}
+    )
     customer_id = fields.String(allow_none=True)
     failure_code = fields.String(allow_none=True)
     needs_review = fields.Boolean()
@@ -224,6 +270,7 @@ class TroubledRefundSchema(Schema):
 
 class IdleEventSchema(Schema):
     id = fields.String()
+    gateway = fields.String()
     type = fields.String()
     state = fields.String(metadata={"description": "received, failed, or unmatched: nobody here knows its payment"})
     attempts = fields.Integer()

@@ -15,6 +15,14 @@ class PaymentRequest(TypedDict):
     currency: NotRequired[str | None]
     email: NotRequired[str | None]
     name: NotRequired[str | None]
+    gateway: NotRequired[str | None]
+
+
+class CaptureRequest(TypedDict):
+    """The body that asks for the money of an approved payment; ``proof`` is what the page was handed."""
+
+    transactionId: str
+    proof: NotRequired[dict[str, str] | None]
 
 
 class RefundRequest(TypedDict):
@@ -49,6 +57,7 @@ class PaymentTask(TypedDict):
 
     transaction_id: str
     booking_id: BookingId
+    gateway: str
     amount: int
     currency: str
     status: str
@@ -59,7 +68,28 @@ class PaymentTask(TypedDict):
     customer_email: str | None
     customer_name: str | None
     gateway_customer_id: str | None
-    cancel: list[str]  # outdated payments of the booking, to be canceled before
+    cancel: list["UnsettledPayment"]  # outdated payments of the booking, to be canceled before
+
+
+class FoundCapture(TypedDict):
+    """A payment whose money a page asks to be taken; ``status`` as in the table transactions."""
+
+    transaction_id: str
+    booking_id: BookingId | None
+    gateway: str
+    payment_id: str
+    status: str
+
+
+class CaptureTask(TypedDict):
+    """An approved payment, and what the gateway needs to know to take its money."""
+
+    transaction_id: str
+    gateway: str
+    payment_id: str
+    amount: int
+    currency: str
+    attempt: int
 
 
 class RefundTask(TypedDict):
@@ -68,7 +98,9 @@ class RefundTask(TypedDict):
     refund_id: str
     transaction_id: str
     booking_id: BookingId
+    gateway: str
     payment_id: str
+    charge_id: str | None  # the gateway's id of the money taken, where that is another than the payment's
     amount: int
     currency: str
     reason: str
@@ -102,15 +134,17 @@ class DisputeFacts(TypedDict):
 class GatewayEvent(TypedDict):
     """What happened at a gateway, in our words.
 
-    ``kind``: payment.succeeded, payment.processing, payment.failed, payment.canceled, charge.refunded, refund.changed,
-    dispute.changed. ``id`` is there for what the gateway sent, not for what it answered.
+    ``kind``: payment.approved, payment.succeeded, payment.processing, payment.failed, payment.canceled,
+    charge.refunded, refund.changed, dispute.changed. ``id`` is there for what the gateway sent, not for what it
+    answered. ``payment_id`` is None where it names the ``charge_id`` alone.
     """
 
     gateway: str
     kind: str
-    payment_id: str
+    payment_id: str | None
     currency: str | None
     metadata: dict[str, str | None]
+    charge_id: NotRequired[str | None]
     id: NotRequired[str]
     type: NotRequired[str]
     occurred_at: NotRequired[str]
@@ -182,6 +216,7 @@ class PaidBooking(TypedDict):
 class StaffTransaction(Transaction):
     """A transaction as staff sees it."""
 
+    gateway_charge_id: str | None
     customer_id: str | None
     failure_code: str | None
     needs_review: bool
@@ -205,18 +240,41 @@ class TransactionsPage(TypedDict):
 
 class UnsettledPayment(TypedDict):
     transaction_id: str
+    gateway: str
     payment_id: str
 
 
 class WaitingEvent(TypedDict):
     id: str
+    gateway: str
     payload: str
 
 
-class ClaimedWork(TypedDict):
-    """What is to be done at the gateway now."""
+class KeptEvent(TypedDict):
+    gateway: str
+    payload: str | None  # None after 90 days
 
+
+class UnverifiedEvent(TypedDict):
+    """What came to the webhook of a gateway that was not there to say whether it had sent it."""
+
+    key: str
+    gateway: str
+    body: str
+    headers: dict[str, str]
+
+
+class GatewayCustomer(TypedDict):
+    gateway: str
+    gateway_customer_id: str
+
+
+class ClaimedWork(TypedDict):
+    """What is to be done at the gateways now."""
+
+    verify: list[UnverifiedEvent]
     cancel: list[UnsettledPayment]
+    capture: list[UnsettledPayment]
     ask: list[UnsettledPayment]
     refunds: list[RefundTask]
 
@@ -229,8 +287,9 @@ class Work(TypedDict):
     events: list[WaitingEvent]
     payments: list[UnsettledPayment]
     untold_refunds: list[UnsettledPayment]
+    unlisted: list[UnsettledPayment]
     refunds: list[RefundTask]
-    customers: list[str]  # the gateway's ids
+    customers: list[GatewayCustomer]
 
 
 class Flag(TypedDict):
@@ -288,9 +347,10 @@ class TroubledRefund(TypedDict):
 
 
 class IdleEvent(TypedDict):
-    """An event of the gateway that had no effect yet."""
+    """An event of a gateway that had no effect yet."""
 
     id: str
+    gateway: str
     type: str
     state: str
     attempts: int

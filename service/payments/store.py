@@ -9,10 +9,14 @@ from service.payments.gateway import Payment
 from service.payments.shapes import (
     Attachment,
     BookingPayment,
+    CaptureTask,
     ClaimedWork,
     Desk,
     ExportedTransaction,
+    FoundCapture,
+    GatewayCustomer,
     GatewayEvent,
+    KeptEvent,
     PaymentTask,
     Period,
     Reconciled,
@@ -20,6 +24,7 @@ from service.payments.shapes import (
     RefundTask,
     TransactionDetail,
     TransactionsPage,
+    UnverifiedEvent,
     Verdict,
     Work,
 )
@@ -33,13 +38,30 @@ def set_agency_currency(currency: str, *, is_forced: bool) -> None:
     rpc("set_agency_currency", p_currency=currency, p_is_forced=is_forced)
 
 
-def begin_payment(booking_id: str, **params: object) -> PaymentTask:
-    """The transaction by which a booking is to be paid now: the task for the gateway.
+def list_gateways(gateways: list[str]) -> list[str]:
+    """Those of the gateways that take the agency's currency, in the order given."""
+    return rpc("list_gateways", p_gateways=gateways)
 
-    Raises booking_not_found, forbidden, already_paid, booking_cancelled, amount_mismatch, amount_too_small,
-    contact_required, idempotency_key_reused, currency_disagrees.
+
+def begin_payment(booking_id: str, gateway: str, **params: object) -> PaymentTask:
+    """The transaction by which a booking is to be paid now: the task for its gateway.
+
+    That is another than the one asked for where a payment of that one may be under way. Raises booking_not_found,
+    forbidden, already_paid, booking_cancelled, amount_mismatch, currency_unsupported, amount_too_small,
+    amount_unsupported, contact_required, idempotency_key_reused, currency_disagrees.
     """
-    return rpc("begin_payment", p_booking_id=booking_id, **{f"p_{name}": value for name, value in params.items()})
+    named = {f"p_{name}": value for name, value in params.items()}
+    return rpc("begin_payment", p_booking_id=booking_id, p_gateway=gateway, **named)
+
+
+def find_capture(transaction_id: str, customer_id: str | None) -> FoundCapture:
+    """The payment whose money a page asks to be taken. Raises ``NotFound``, ``Forbidden``."""
+    return rpc("find_capture", p_transaction_id=transaction_id, p_customer_id=customer_id)
+
+
+def begin_capture(transaction_id: str) -> CaptureTask:
+    """Note that the money of an approved payment is about to be taken: the task. Raises payment_canceled."""
+    return rpc("begin_capture", p_transaction_id=transaction_id)
 
 
 def attach_payment(transaction_id: str, payment: Payment) -> Attachment:
@@ -52,9 +74,14 @@ def attach_payment(transaction_id: str, payment: Payment) -> Attachment:
     )
 
 
-def keep_gateway_customer(customer_id: str, gateway_customer_id: str) -> None:
-    """Note the gateway's id of a customer."""
-    rpc("keep_gateway_customer", p_customer_id=customer_id, p_gateway_customer_id=gateway_customer_id)
+def keep_gateway_customer(customer_id: str, gateway: str, gateway_customer_id: str) -> None:
+    """Note a gateway's id of a customer."""
+    rpc(
+        "keep_gateway_customer",
+        p_customer_id=customer_id,
+        p_gateway=gateway,
+        p_gateway_customer_id=gateway_customer_id,
+    )
 
 
 def note_unconfirmed(transaction_id: str) -> bool:
@@ -129,24 +156,34 @@ def _found(transaction: TransactionDetail | None) -> TransactionDetail:
     return transaction
 
 
-def claim_work(pause_seconds: int) -> ClaimedWork:
-    """What is to be done at the gateway now, but for what failed in the last ``pause_seconds``."""
-    return rpc("claim_payment_work", p_pause_seconds=pause_seconds)
+def claim_work(gateways: list[str], pause_seconds: int) -> ClaimedWork:
+    """What is to be done at the gateways now, but for what failed in the last ``pause_seconds``."""
+    return rpc("claim_payment_work", p_gateways=gateways, p_pause_seconds=pause_seconds)
 
 
-def list_work() -> Work:
-    """What reconciliation has to do."""
-    return rpc("list_payment_work")
+def list_work(gateways: list[str], unlisted: list[str]) -> Work:
+    """What reconciliation has to do at the gateways, of which the ``unlisted`` cannot be asked for their events."""
+    return rpc("list_payment_work", p_gateways=gateways, p_unlisted=unlisted)
 
 
-def list_unknown_events(ids: list[str]) -> list[str]:
+def list_unknown_events(gateway: str, ids: list[str]) -> list[str]:
     """Those of the ids whose events had no effect here yet."""
-    return rpc("list_unknown_events", p_ids=ids)
+    return rpc("list_unknown_events", p_gateway=gateway, p_ids=ids)
 
 
-def forget_customer(gateway_customer_id: str) -> None:
+def forget_customer(customer: GatewayCustomer) -> None:
     """The gateway has deleted the customer of a deleted account."""
-    rpc("forget_gateway_customer", p_gateway_customer_id=gateway_customer_id)
+    rpc("forget_gateway_customer", **{f"p_{name}": value for name, value in customer.items()})
+
+
+def keep_unverified(event: UnverifiedEvent) -> None:
+    """Keep what claims to be an event of a gateway, until that has said so. Raises too_many_unverified."""
+    rpc("keep_unverified_event", **{f"p_{name}": value for name, value in event.items()})
+
+
+def drop_unverified(key: str) -> None:
+    """It is verified and recorded, or refused."""
+    run(table("unverified_events").delete().eq("key", key))
 
 
 def finish_reconciliation(began_at: str, *, is_complete: bool) -> Reconciled:
@@ -159,10 +196,10 @@ def get_desk() -> Desk:
     return rpc("get_payment_desk")
 
 
-def find_event_payload(event_id: str) -> str | None:
-    """The text of an event that was kept here; None without it."""
-    rows: list[dict[str, str | None]] = run(table("stripe_events").select("payload").eq("id", event_id))
-    return rows[0]["payload"] if rows else None
+def find_event(event_id: str) -> KeptEvent | None:
+    """An event that was kept here; None without it."""
+    rows: list[KeptEvent] = run(table("gateway_events").select("gateway,payload").eq("id", event_id).limit(1))
+    return rows[0] if rows else None
 
 
 def export_transactions(period: Period) -> Iterator[list[ExportedTransaction]]:

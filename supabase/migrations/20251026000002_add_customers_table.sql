@@ -24,7 +24,6 @@ create table if not exists public.customers (
   loyalty_points integer not null default 0 constraint customers_loyalty_points_check check (loyalty_points >= 0),
   total_bookings integer not null default 0,
   total_spent numeric(14, 2) not null default 0,
-  stripe_customer_id text constraint customers_stripe_customer_id_key unique,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   deleted_at timestamptz,

@@ -3,6 +3,18 @@
 --   payments/by_hand.sql payments/reading.sql payments/reconciliation.sql payments/desk.sql
 -- Roll back: supabase/rollbacks/20251027000001_add_payment_functions.sql
 
+-- A page offers no way to pay that would refuse the agency's currency.
+create or replace function public.list_gateways(p_gateways text[])
+returns jsonb language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(known.name order by known.place), '[]')
+  from unnest(p_gateways) with ordinality known (name, place)
+  where not exists (select from app.gateway_currencies where gateway = known.name)
+    or exists (
+      select from app.gateway_currencies where gateway = known.name and currency = app.booking_currency(null)
+    );
+$$;
+comment on function public.list_gateways is 'Those of the gateways that take the agency''s currency, in the order given.';
+
 -- The agency's currency is set by `flask check` from PAYMENT_CURRENCY, before a release takes traffic; else by the first
 -- payment.
 
@@ -74,6 +86,28 @@ create index if not exists payment_idempotency_keys_transaction_id_idx on public
 call app.close_table('public.payment_idempotency_keys');
 grant select, insert, update, delete on public.payment_idempotency_keys to service_role;
 
+-- The persons that a gateway keeps for us. A row outlives its customer's account until the gateway has deleted them, too.
+create table if not exists public.gateway_customers (
+  customer_id uuid not null,
+  gateway text not null,
+  gateway_customer_id text not null,
+  constraint gateway_customers_pkey primary key (customer_id, gateway),
+  constraint gateway_customers_gateway_customer_id_key unique (gateway, gateway_customer_id),
+  constraint gateway_customers_customer_id_fkey foreign key (customer_id) references public.customers (id) on delete restrict
+);
+comment on table public.gateway_customers is 'What customers are called at the gateways.';
+
+call app.close_table('public.gateway_customers');
+grant select, insert, update, delete on public.gateway_customers to service_role;
+
+create or replace function app.payment_ref(p_payment public.transactions)
+returns jsonb language sql immutable set search_path = '' as $$
+  select jsonb_build_object(
+    'transaction_id', p_payment.id, 'gateway', p_payment.gateway, 'payment_id', p_payment.gateway_payment_id
+  );
+$$;
+comment on function app.payment_ref is 'How the service is told of a payment that it shall see to.';
+
 -- Nothing of the booking may be paid any more by what is open: the gateway is asked to cancel it.
 create or replace function app.supersede_payments(p_booking_id public.booking_key, p_but uuid default null)
 returns void language plpgsql volatile set search_path = '' as $$
@@ -118,12 +152,13 @@ begin
 end $$;
 comment on function app.keep_idempotency_key is 'Remember what a client key, if there is one, led to. PT409 as above.';
 
-create or replace function app.check_payable(p_booking public.bookings, p_amount bigint, p_currency text)
-returns void language plpgsql stable set search_path = '' as $$
+create or replace function app.check_payable(
+  p_booking public.bookings, p_amount bigint, p_currency text, p_gateway text
+) returns void language plpgsql stable set search_path = '' as $$
 declare
   v_currency text := app.booking_currency(p_booking.currency);
   v_amount bigint := app.to_minor_units(p_booking.amount, v_currency);
-  v_minimum bigint := coalesce((app.currency(v_currency)).minimum, 1);
+  v_rule app.gateway_currencies;
 begin
   if p_booking.status = 'Cancelled' then
     raise sqlstate 'PT409' using message = 'This booking is cancelled.', hint = 'booking_cancelled';
@@ -148,15 +183,24 @@ begin
       message = 'The amount does not match the booking.', hint = 'amount_mismatch',
       detail = jsonb_build_object('expected', v_amount, 'currency', v_currency)::text;
   end if;
-  if v_amount < v_minimum then
-    raise sqlstate 'PT400' using hint = 'amount_too_small',
-      message = format('Amount must be at least %s %s', app.to_units(v_minimum, v_currency), upper(v_currency));
+  select * into v_rule from app.gateway_currencies where gateway = p_gateway and currency = v_currency;
+  if not found and exists (select from app.gateway_currencies where gateway = p_gateway) then
+    raise sqlstate 'PT400' using hint = 'currency_unsupported',
+      message = format('%s cannot be paid this way. Please choose another.', upper(v_currency));
+  elsif v_amount < coalesce(v_rule.minimum, 1) then
+    raise sqlstate 'PT400' using hint = 'amount_too_small', message = format(
+      'Amount must be at least %s %s', app.to_units(coalesce(v_rule.minimum, 1), v_currency), upper(v_currency)
+    );
+  elsif v_amount % v_rule.step <> 0 then
+    raise sqlstate 'PT400' using hint = 'amount_unsupported',
+      message = format('Only whole amounts of %s can be paid this way. Please choose another.', upper(v_currency));
   end if;
 end $$;
 comment on function app.check_payable is
-  'Raise why a booking cannot be paid, or not so: PT409 booking_cancelled, already_paid, payment_disputed · PT400 amount_mismatch, amount_too_small.';
+  'Raise why a booking cannot be paid, or not so: PT409 booking_cancelled, already_paid, payment_disputed · PT400 '
+  'amount_mismatch, currency_unsupported, amount_too_small, amount_unsupported.';
 
-create or replace function app.open_payment(p_booking public.bookings)
+create or replace function app.open_payment(p_booking public.bookings, p_gateway text)
 returns uuid language plpgsql volatile set search_path = '' as $$
 declare
   v_currency text := app.booking_currency(p_booking.currency);
@@ -168,19 +212,20 @@ begin
   select id into v_id from public.transactions
   where booking_id = p_booking.id and gateway <> 'manual' and (
     status = 'processing'
-    or is_live and amount = v_amount and currency = v_currency
+    or is_live and gateway = p_gateway and amount = v_amount and currency = v_currency
   )
   order by (status = 'processing') desc, (cancel_requested_at is not null), created_at limit 1;
   if v_id is null then
     perform app.supersede_payments(p_booking.id);
-    insert into public.transactions (booking_id, customer_id, amount, currency)
-    values (p_booking.id, p_booking.customer_id, v_amount, v_currency)
+    insert into public.transactions (booking_id, customer_id, gateway, amount, currency)
+    values (p_booking.id, p_booking.customer_id, p_gateway, v_amount, v_currency)
     returning id into v_id;
   end if;
   return v_id;
 end $$;
 comment on function app.open_payment is
-  'The live transaction of a locked booking, or a new one instead of what is outdated.';
+  'The live transaction of a locked booking by this gateway, or a new one instead of what is outdated or by another; one '
+  'by any gateway whose money is on its way.';
 
 -- A service that means another currency than the database would ask for dollars what was priced in rupees.
 create or replace function app.check_agency_currency(p_currency text)
@@ -198,6 +243,7 @@ comment on function app.check_agency_currency is 'PT503 currency_disagrees unles
 
 create or replace function public.begin_payment(
   p_booking_id text,
+  p_gateway text,
   p_customer_id uuid default null,
   p_amount bigint default null,
   p_currency text default null,
@@ -223,7 +269,7 @@ begin
   end if;
   -- One that was begun under the same key and still stands is the live one, so the key alone decides nothing.
   perform app.recall_idempotency_key(v_scope, p_key, p_request_hash);
-  perform app.check_payable(v_booking, p_amount, p_currency);
+  perform app.check_payable(v_booking, p_amount, p_currency, p_gateway);
   v_needs_contact := btrim(coalesce(v_booking.email, '')) = '' or btrim(coalesce(v_booking.name, '')) = '';
   if v_needs_contact then
     -- What the payer wrote, else what its customer is called: never the account of whoever opened the page.
@@ -233,7 +279,7 @@ begin
       raise sqlstate 'PT400' using message = 'Please give your name and e-mail address.', hint = 'contact_required';
     end if;
   end if;
-  v_id := app.open_payment(v_booking);
+  v_id := app.open_payment(v_booking, p_gateway);
   if v_needs_contact then
     -- With the payment, for its receipt; not in the booking, which would then belong to whoever has that address.
     update public.transactions
@@ -243,19 +289,21 @@ begin
   perform app.keep_idempotency_key(v_scope, p_key, p_request_hash, v_id);
   return (
     select jsonb_build_object(
-      'transaction_id', t.id, 'booking_id', t.booking_id, 'amount', t.amount, 'currency', t.currency,
-      'status', t.status, 'attempt', t.attempt, 'payment_id', t.gateway_payment_id,
+      'transaction_id', t.id, 'booking_id', t.booking_id, 'gateway', t.gateway, 'amount', t.amount,
+      'currency', t.currency, 'status', t.status, 'attempt', t.attempt, 'payment_id', t.gateway_payment_id,
       'is_wanted', t.cancel_requested_at is null
         and (t.amount, t.currency) = (app.to_minor_units(v_booking.amount, v_currency), v_currency),
-      'customer_id', c.id, 'customer_email', c.email, 'customer_name', c.name, 'gateway_customer_id', c.stripe_customer_id,
+      'customer_id', c.id, 'customer_email', c.email, 'customer_name', c.name,
+      'gateway_customer_id', g.gateway_customer_id,
       'cancel', (
-        select coalesce(jsonb_agg(o.gateway_payment_id), '[]') from public.transactions o
+        select coalesce(jsonb_agg(app.payment_ref(o)), '[]') from public.transactions o
         where o.booking_id = t.booking_id and o.cancel_requested_at is not null and o.canceled_at is null
           and o.status = 'failed' and o.gateway_payment_id is not null
       )
     )
     from public.transactions t
     left join public.customers c on c.id = t.customer_id and c.deleted_at is null
+    left join public.gateway_customers g on g.customer_id = c.id and g.gateway = t.gateway
     where t.id = v_id
   );
 end $$;
@@ -274,8 +322,8 @@ begin
   update public.transactions set gateway_payment_id = coalesce(gateway_payment_id, p_gateway_payment_id)
   where id = p_transaction_id
   returning * into v_transaction;
-  if p_gateway_customer_id is not null then
-    perform public.keep_gateway_customer(v_transaction.customer_id, p_gateway_customer_id);
+  if p_gateway_customer_id is not null and v_transaction.customer_id is not null then
+    perform public.keep_gateway_customer(v_transaction.customer_id, v_transaction.gateway, p_gateway_customer_id);
   end if;
   return jsonb_build_object(
     'payment_id', v_transaction.gateway_payment_id, 'is_live', v_transaction.cancel_requested_at is null
@@ -284,12 +332,14 @@ end $$;
 comment on function public.attach_payment is
   'Note the gateway''s id of a payment, and of its customer. The id that stands, and whether the payment may be handed out.';
 
-create or replace function public.keep_gateway_customer(p_customer_id uuid, p_gateway_customer_id text)
+create or replace function public.keep_gateway_customer(p_customer_id uuid, p_gateway text, p_gateway_customer_id text)
 returns void language sql volatile set search_path = '' as $$
-  update public.customers set stripe_customer_id = p_gateway_customer_id
-  where id = p_customer_id and stripe_customer_id is distinct from p_gateway_customer_id;
+  insert into public.gateway_customers as known (customer_id, gateway, gateway_customer_id)
+  values (p_customer_id, p_gateway, p_gateway_customer_id)
+  on conflict (customer_id, gateway) do update set gateway_customer_id = excluded.gateway_customer_id
+    where known.gateway_customer_id <> excluded.gateway_customer_id;
 $$;
-comment on function public.keep_gateway_customer is 'Note the gateway''s id of a customer, also of one deleted meanwhile.';
+comment on function public.keep_gateway_customer is 'Note a gateway''s id of a customer, also of one deleted meanwhile.';
 
 -- The payer who closed the window at the bank's question would be kept out for as long as the gateway waits.
 create or replace function public.note_unconfirmed_payment(p_transaction_id uuid)
@@ -312,6 +362,50 @@ returns void language sql volatile set search_path = '' as $$
 $$;
 comment on function public.renew_payment_attempt is
   'Let the next call use a new idempotency key, after a fault of the gateway.';
+
+-- Where the payer agrees first and the money is then taken by us (PayPal; Razorpay where it was late), both the page's call
+-- and the worker may do so, and a crash may fall in between: the row says `processing` before the gateway is asked, so that
+-- nothing supersedes it, and who asks again asks under the same idempotency key.
+create or replace function public.find_capture(p_transaction_id uuid, p_customer_id uuid default null)
+returns jsonb language plpgsql stable set search_path = '' as $$
+declare
+  v_payment public.transactions;
+begin
+  select * into v_payment from public.transactions
+  where id = p_transaction_id and gateway <> 'manual' and gateway_payment_id is not null;
+  if not found then
+    raise sqlstate 'PT404' using message = 'Payment not found', hint = 'payment_not_found';
+  end if;
+  if v_payment.customer_id <> p_customer_id then
+    raise sqlstate 'PT403' using message = 'This payment belongs to another customer.', hint = 'forbidden';
+  end if;
+  return app.payment_ref(v_payment) || jsonb_build_object('booking_id', v_payment.booking_id, 'status', v_payment.status);
+end $$;
+comment on function public.find_capture is
+  'The payment whose money a page asks to be taken. Raises PT404 payment_not_found, PT403.';
+
+create or replace function public.begin_capture(p_transaction_id uuid)
+returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_payment public.transactions;
+begin
+  perform from public.bookings
+  where id = (select booking_id from public.transactions where id = p_transaction_id) for update;
+  update public.transactions
+  set status = 'processing', failure_code = null, status_at = now(), checked_at = now(),
+    approved_at = coalesce(approved_at, now())
+  where id = p_transaction_id and is_live
+  returning * into v_payment;
+  if not found then
+    raise sqlstate 'PT409' using message = 'The payment was canceled. Please try again.', hint = 'payment_canceled';
+  end if;
+  return app.payment_ref(v_payment) || jsonb_build_object(
+    'amount', v_payment.amount, 'currency', v_payment.currency, 'attempt', v_payment.attempt
+  );
+end $$;
+comment on function public.begin_capture is
+  'Note that the money of an approved payment is about to be taken: the task for the gateway. Raises PT409 payment_canceled '
+  'where it was superseded, canceled or paid.';
 
 -- What staff changes of a booking closes the payment page that somebody may still have open.
 -- Definer: staff writes bookings and no transactions.
@@ -365,7 +459,8 @@ create or replace trigger tg_bookings__keep_paid before delete on public.booking
 create table if not exists public.disputes (
   id uuid primary key default gen_random_uuid(),
   transaction_id uuid not null,
-  gateway_dispute_id text not null constraint disputes_gateway_dispute_id_key unique,
+  gateway text not null,
+  gateway_dispute_id text not null,
   amount bigint not null constraint disputes_amount_check check (amount > 0),
   reason text,
   status text not null constraint disputes_status_check check (status in (
@@ -380,6 +475,7 @@ create table if not exists public.disputes (
   amount_reinstated bigint not null default 0,
   created_at timestamptz not null,
   updated_at timestamptz not null default now(),
+  constraint disputes_gateway_dispute_id_key unique (gateway, gateway_dispute_id),
   constraint disputes_transaction_id_fkey foreign key (transaction_id) references public.transactions (id) on delete restrict
 );
 comment on table public.disputes is 'What payers dispute, as the gateway tells it; amounts in minor units.';
@@ -441,16 +537,17 @@ declare
   v_after public.disputes;
   v_news text;
 begin
-  select * into v_before from public.disputes where gateway_dispute_id = v_told ->> 'id';
+  select * into v_before from public.disputes
+  where gateway = p_event ->> 'gateway' and gateway_dispute_id = v_told ->> 'id';
   insert into public.disputes as known (
-    transaction_id, gateway_dispute_id, amount, reason, status, status_at, due_by, amount_withdrawn, amount_reinstated,
+    transaction_id, gateway, gateway_dispute_id, amount, reason, status, status_at, due_by, amount_withdrawn, amount_reinstated,
     created_at
   ) values (
-    p_id, v_told ->> 'id', v_amount, v_told ->> 'reason', v_told ->> 'status', (p_event ->> 'occurred_at')::timestamptz,
+    p_id, p_event ->> 'gateway', v_told ->> 'id', v_amount, v_told ->> 'reason', v_told ->> 'status', (p_event ->> 'occurred_at')::timestamptz,
     (v_told ->> 'due_by')::timestamptz, v_amount * (v_told ->> 'withdrawals')::integer,
     v_amount * (v_told ->> 'reinstatements')::integer, (v_told ->> 'created_at')::timestamptz
   )
-  on conflict (gateway_dispute_id) do update
+  on conflict (gateway, gateway_dispute_id) do update
   set amount_withdrawn = greatest(known.amount_withdrawn, excluded.amount_withdrawn),
     amount_reinstated = greatest(known.amount_reinstated, excluded.amount_reinstated),
     (amount, reason, status, status_at, due_by) = (
@@ -503,7 +600,8 @@ comment on function app.note_dispute is
 create table if not exists public.refunds (
   id uuid primary key default gen_random_uuid(),
   transaction_id uuid not null,
-  gateway_refund_id text constraint refunds_gateway_refund_id_key unique,
+  gateway text not null,
+  gateway_refund_id text,
   amount bigint not null constraint refunds_amount_check check (amount > 0),
   status text not null default 'reserved'
     constraint refunds_status_check check (status in ('reserved', 'pending', 'succeeded', 'failed', 'canceled')),
@@ -517,6 +615,7 @@ create table if not exists public.refunds (
   last_error text,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
+  constraint refunds_gateway_refund_id_key unique (gateway, gateway_refund_id),
   constraint refunds_transaction_id_fkey foreign key (transaction_id) references public.transactions (id) on delete restrict,
   constraint refunds_failed_at_check check ((status in ('failed', 'canceled')) = (failed_at is not null))
 );
@@ -602,14 +701,14 @@ declare
   v_after public.refunds;
 begin
   select * into v_before from public.refunds
-  where gateway_refund_id = v_told ->> 'id'
+  where gateway = p_event ->> 'gateway' and gateway_refund_id = v_told ->> 'id'
     or gateway_refund_id is null and transaction_id = p_id and id::text = v_told ->> 'reference'
   order by gateway_refund_id nulls last limit 1;
   if v_before.id is null then
     insert into public.refunds (
-      transaction_id, gateway_refund_id, amount, status, requested_by, gateway_created_at, failed_at
+      transaction_id, gateway, gateway_refund_id, amount, status, requested_by, gateway_created_at, failed_at
     ) values (
-      p_id, v_told ->> 'id', (v_told ->> 'amount')::bigint, v_told ->> 'status', p_event ->> 'gateway',
+      p_id, p_event ->> 'gateway', v_told ->> 'id', (v_told ->> 'amount')::bigint, v_told ->> 'status', p_event ->> 'gateway',
       (v_told ->> 'created_at')::timestamptz, v_failed_at
     ) returning * into v_after;
   else
@@ -701,7 +800,8 @@ comment on function app.recount_payment is
 create or replace function app.refund_task(p_refund public.refunds)
 returns jsonb language sql stable set search_path = '' as $$
   select jsonb_build_object(
-    'refund_id', p_refund.id, 'transaction_id', t.id, 'booking_id', t.booking_id, 'payment_id', t.gateway_payment_id,
+    'refund_id', p_refund.id, 'transaction_id', t.id, 'booking_id', t.booking_id,
+    'gateway', t.gateway, 'payment_id', t.gateway_payment_id, 'charge_id', t.gateway_charge_id,
     'amount', p_refund.amount, 'currency', t.currency, 'reason', p_refund.reason, 'attempt', p_refund.attempt,
     'requested_by', p_refund.requested_by, 'is_resumed', p_refund.updated_at <> p_refund.created_at,
     'gateway_refund_id', p_refund.gateway_refund_id, 'status', p_refund.status, 'is_repeated', false
@@ -766,9 +866,9 @@ begin
   if v_refund.id is not null then
     update public.refunds set lease_until = now() + interval '1 minute' where id = v_refund.id returning * into v_refund;
   else
-    insert into public.refunds (transaction_id, amount, reason, requested_by, request_hash, lease_until)
+    insert into public.refunds (transaction_id, gateway, amount, reason, requested_by, request_hash, lease_until)
     values (
-      v_payment.id, coalesce(p_amount, v_payment.amount_left), p_reason, app.actor() ->> 'name', p_request_hash,
+      v_payment.id, v_payment.gateway, coalesce(p_amount, v_payment.amount_left), p_reason, app.actor() ->> 'name', p_request_hash,
       now() + interval '1 minute'
     )
     returning * into v_refund;
@@ -784,8 +884,8 @@ comment on function public.reserve_refund is
 -- Money that nobody wants goes back without a person: the worker takes the row as one that was left behind.
 create or replace function app.refund_unwanted(p_id uuid)
 returns void language sql volatile set search_path = '' as $$
-  insert into public.refunds (transaction_id, amount, reason, requested_by, lease_until)
-  select id, amount_left, 'Paid after the booking was cancelled', 'automatic', now()
+  insert into public.refunds (transaction_id, gateway, amount, reason, requested_by, lease_until)
+  select id, gateway, amount_left, 'Paid after the booking was cancelled', 'automatic', now()
   from public.transactions
   where id = p_id and status = 'completed' and review_reason = 'booking_cancelled' and not metadata ? 'adopted'
     and not exists (select from public.refunds r where r.transaction_id = p_id and r.requested_by = 'automatic');
@@ -817,14 +917,15 @@ comment on function public.release_refund is
 -- transaction that remembers the event.
 --
 -- An event arrives in the words of service/payments/gateways:
---   {gateway, id, type, kind, occurred_at, payment_id, amount, currency, payment_method, failure_code, failure_reason,
+--   {gateway, id, type, kind, occurred_at, payment_id, charge_id, amount, currency, payment_method, failure_code, failure_reason,
 --    charge_refunded, refund: {id, status, amount, reference, created_at},
 --    dispute: {id, status, amount, reason, due_by, withdrawals, reinstatements, created_at}, metadata: {booking_id, transaction_id}}
 --
 -- Why the order does not matter: of each kind of fact only the greatest counts, by a fixed measure.
 --   paid                            seen or not; a refunded charge was paid as well
 --   processing, failed              the latest by (time at the gateway, failed before processing)
---   canceled                        seen or not; outweighs those two, never paid
+--   approved                        seen or not: the payer agreed, and the worker takes the money
+--   canceled                        seen or not; outweighs those three, never paid
 --   each refund                     reserved < pending < succeeded < failed, canceled
 --   refunded total of the charge    the latest told, by (time, amount)
 --   each dispute                    see disputes.sql
@@ -832,39 +933,41 @@ comment on function public.release_refund is
 -- An event is kept with the commit of its effect, and only then is the gateway told that it arrived. One whose effect
 -- failed, or that names a payment of ours that nobody knows, is tried again. One of other payments in the same account at
 -- the gateway is kept for a month, in case that its payment turns out to be ours: a refund does not say whose it is.
-create table if not exists public.stripe_events (
+create table if not exists public.gateway_events (
   id text not null,
-  gateway text not null default 'stripe',
+  gateway text not null,
   type text not null,
   state text not null default 'received'
-    constraint stripe_events_state_check check (state in ('received', 'processed', 'failed', 'unmatched', 'foreign')),
+    constraint gateway_events_state_check check (state in ('received', 'processed', 'failed', 'unmatched', 'foreign')),
   transaction_id uuid,
   payment_id text,
+  charge_id text,
   payload text,
   occurred_at timestamptz not null,
   attempts integer not null default 0,
   last_error text,
   received_at timestamptz not null default now(),
   processed_at timestamptz,
-  constraint stripe_events_pkey primary key (gateway, id),
-  constraint stripe_events_transaction_id_fkey
+  constraint gateway_events_pkey primary key (gateway, id),
+  constraint gateway_events_transaction_id_fkey
     foreign key (transaction_id) references public.transactions (id) on delete restrict,
-  constraint stripe_events_processed_at_check check ((state = 'processed') = (processed_at is not null))
+  constraint gateway_events_processed_at_check check ((state = 'processed') = (processed_at is not null))
 );
-comment on table public.stripe_events is 'Events of the gateway, each once. processed ones are never applied again.';
-comment on column public.stripe_events.state is
+comment on table public.gateway_events is 'Events of the gateway, each once. processed ones are never applied again.';
+comment on column public.gateway_events.state is
   'received · processed · failed: its effect raised an error · unmatched: it names a payment of ours that nobody here knows · '
   'foreign: nothing says that its payment is ours.';
-comment on column public.stripe_events.payload is
+comment on column public.gateway_events.payload is
   'The text as it was signed. It names the payer, so it goes after 90 days.';
-create index if not exists stripe_events_waiting_idx on public.stripe_events (received_at)
+create index if not exists gateway_events_waiting_idx on public.gateway_events (received_at)
   where state not in ('processed', 'foreign');
-create index if not exists stripe_events_foreign_idx on public.stripe_events (payment_id) where state = 'foreign';
-create index if not exists stripe_events_transaction_id_idx on public.stripe_events (transaction_id);
-create index if not exists stripe_events_payload_idx on public.stripe_events (received_at) where payload is not null;
+create index if not exists gateway_events_foreign_idx on public.gateway_events (payment_id) where state = 'foreign';
+create index if not exists gateway_events_foreign_charge_idx on public.gateway_events (charge_id) where state = 'foreign';
+create index if not exists gateway_events_transaction_id_idx on public.gateway_events (transaction_id);
+create index if not exists gateway_events_payload_idx on public.gateway_events (received_at) where payload is not null;
 
-call app.close_table('public.stripe_events');
-grant select, insert, update, delete on public.stripe_events to service_role;
+call app.close_table('public.gateway_events');
+grant select, insert, update, delete on public.gateway_events to service_role;
 
 create or replace function app.tell_of_payment(p_payment public.transactions, p_booking public.bookings)
 returns void language plpgsql volatile set search_path = '' as $$
@@ -900,8 +1003,13 @@ begin
   select * into v_payment from public.transactions where id = p_id;
   if v_payment.status in ('completed', 'refunded') then
     -- Not every news of a payment says how it was paid.
-    update public.transactions set payment_method = p_event ->> 'payment_method'
-    where id = p_id and payment_method is null and p_event ->> 'payment_method' is not null;
+    update public.transactions
+    set payment_method = coalesce(payment_method, p_event ->> 'payment_method'),
+      gateway_charge_id = coalesce(gateway_charge_id, p_event ->> 'charge_id')
+    where id = p_id and (
+      payment_method is null and p_event ->> 'payment_method' is not null
+      or gateway_charge_id is null and p_event ->> 'charge_id' is not null
+    );
     return;
   elsif coalesce((p_event ->> 'amount')::bigint, 0) <= 0 then
     return;
@@ -916,6 +1024,7 @@ begin
   update public.transactions
   set status = 'completed', amount = (p_event ->> 'amount')::bigint, currency = p_event ->> 'currency',
     payment_method = coalesce(p_event ->> 'payment_method', payment_method), failure_code = null,
+    gateway_charge_id = coalesce(p_event ->> 'charge_id', gateway_charge_id),
     completed_at = (p_event ->> 'occurred_at')::timestamptz, review_reason = coalesce(v_review, review_reason)
   where id = p_id;
   perform app.settle_doubles(v_booking.id, true);
@@ -956,6 +1065,7 @@ begin
     end,
     status_at = v_at,
     unconfirmed_at = null,
+    approved_at = case when v_kind = 'payment.failed' and approved_at <= v_at then null else approved_at end,
     canceled_at = case when v_kind = 'payment.canceled' then v_at end,
     cancel_requested_at = coalesce(
       cancel_requested_at, case when v_kind = 'payment.failed' and not v_is_wanted then now() end
@@ -978,21 +1088,37 @@ comment on function app.move_payment is
   'Processing, failed or canceled at the gateway, where nothing newer or final is known; superseded where it failed and '
   'the booking does not want it any more.';
 
--- The row of the event's payment: by the gateway's id, else by the transaction that its metadata names, else made from
--- the booking that it names. The booking is locked first, then looked again: another event may just have made the row.
+create or replace function app.approve_payment(p_id uuid, p_at timestamptz)
+returns void language sql volatile set search_path = '' as $$
+  update public.transactions set approved_at = p_at
+  where id = p_id and status in ('pending', 'processing', 'failed') and canceled_at is null
+    and (approved_at is null or approved_at < p_at) and (status_at is null or status_at < p_at);
+$$;
+comment on function app.approve_payment is
+  'The payer agreed, and the money is to be taken; of no meaning once there is newer news.';
+
+-- The row of the event's payment: by the gateway's id of it, or of its money, else by the transaction that its metadata
+-- names, else made from the booking that it names. The booking is locked first, then looked again: another event may just
+-- have made the row.
 create or replace function app.lock_event_transaction(p_event jsonb)
 returns uuid language plpgsql volatile set search_path = '' as $$
 declare
   v_gateway text := p_event ->> 'gateway';
   v_payment_id text := p_event ->> 'payment_id';
+  v_charge_id text := p_event ->> 'charge_id';
   v_reference text := p_event #>> '{metadata,transaction_id}';
   v_named uuid := case when v_reference ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then v_reference::uuid end;
   v_booking_id public.booking_key;
   v_id uuid;
 begin
-  if v_payment_id is null then
+  if coalesce(v_payment_id, v_charge_id) is null then
     return null;
   end if;
+  v_payment_id := coalesce(v_payment_id, (
+    select gateway_payment_id from public.transactions where gateway = v_gateway and gateway_charge_id = v_charge_id
+  ), (
+    select gateway_payment_id from public.transactions where gateway = v_gateway and id = v_named
+  ));
   select booking_id into v_booking_id from public.transactions
   where gateway = v_gateway and (gateway_payment_id = v_payment_id or id = v_named and gateway_payment_id is null)
   order by gateway_payment_id nulls last limit 1;
@@ -1004,11 +1130,13 @@ begin
   if v_id is null then
     update public.transactions set gateway_payment_id = v_payment_id
     where id = v_named and gateway = v_gateway and gateway_payment_id is null and booking_id is not distinct from v_booking_id
+      and v_payment_id is not null
     returning id into v_id;
   end if;
-  if v_id is null and (p_event ->> 'amount')::bigint > 0 and p_event ->> 'currency' is not null then
+  if v_id is null and v_payment_id is not null and (p_event ->> 'amount')::bigint > 0 and p_event ->> 'currency' is not null then
     insert into public.transactions (
-      id, booking_id, customer_id, gateway, gateway_payment_id, amount, currency, metadata, cancel_requested_at
+      id, booking_id, customer_id, gateway, gateway_payment_id, amount, currency, metadata, status, failure_code,
+      cancel_requested_at
     )
     select case when exists (select from public.transactions where id = v_named) then gen_random_uuid()
         else coalesce(v_named, gen_random_uuid()) end,
@@ -1016,18 +1144,22 @@ begin
       -- Another program, or a person in the dashboard, made it and named our booking.
       case when v_named is null then '{"adopted": true}' else '{}' end::jsonb,
       -- Beside a live payment a stray one is not to be handed out.
-      case when exists (
-        select from public.transactions where booking_id = b.id and is_live
-      ) then now() end
-    from public.bookings b where b.id = v_booking_id
+      case when beside.is_live then 'failed' else 'pending' end, case when beside.is_live then 'superseded' end,
+      case when beside.is_live then now() end
+    from public.bookings b
+    cross join lateral (
+      select exists (select from public.transactions where booking_id = b.id and is_live) as is_live
+    ) beside
+    where b.id = v_booking_id
     returning id into v_id;
   end if;
   if v_id is not null then
     -- What was heard of it before anybody knew whose it is, is tried again by reconciliation.
-    update public.stripe_events set state = 'unmatched'
+    update public.gateway_events set state = 'unmatched'
     where gateway = v_gateway and id in (
-      select id from public.stripe_events
-      where gateway = v_gateway and payment_id = v_payment_id and state = 'foreign' for update skip locked
+      select id from public.gateway_events
+      where gateway = v_gateway and (payment_id = v_payment_id or charge_id = v_charge_id) and state = 'foreign'
+      for update skip locked
     );
   end if;
   return v_id;
@@ -1046,6 +1178,8 @@ begin
     return null;
   end if;
   case p_event ->> 'kind'
+    when 'payment.approved' then
+      perform app.approve_payment(v_id, (p_event ->> 'occurred_at')::timestamptz);
     when 'payment.succeeded' then
       perform app.complete_payment(v_id, p_event);
     when 'charge.refunded' then
@@ -1078,14 +1212,14 @@ declare
   v_id uuid;
   v_error text;
 begin
-  insert into public.stripe_events (gateway, id, type, payment_id, payload, occurred_at)
+  insert into public.gateway_events (gateway, id, type, payment_id, charge_id, payload, occurred_at)
   values (
-    p_event ->> 'gateway', p_event ->> 'id', p_event ->> 'type', p_event ->> 'payment_id', p_payload,
-    (p_event ->> 'occurred_at')::timestamptz
+    p_event ->> 'gateway', p_event ->> 'id', p_event ->> 'type', p_event ->> 'payment_id', p_event ->> 'charge_id',
+    p_payload, (p_event ->> 'occurred_at')::timestamptz
   )
   on conflict (gateway, id) do nothing;
   -- Copies that arrive at once wait here for the first.
-  select state into v_state from public.stripe_events
+  select state into v_state from public.gateway_events
   where gateway = p_event ->> 'gateway' and id = p_event ->> 'id' for update;
   if v_state = 'processed' then
     return jsonb_build_object('verdict', 'duplicate');
@@ -1105,7 +1239,7 @@ begin
     v_state := 'failed';
     v_error := sqlstate || ' ' || sqlerrm;
   end;
-  update public.stripe_events
+  update public.gateway_events
   set state = v_state, transaction_id = v_id, attempts = attempts + 1, last_error = left(v_error, 500),
     processed_at = case when v_state = 'processed' then now() end
   where gateway = p_event ->> 'gateway' and id = p_event ->> 'id';
@@ -1150,6 +1284,37 @@ begin
 end $$;
 comment on function public.finish_refund is
   'The gateway made a reserved refund; p_event is its answer, in the words of an event.';
+
+-- Where only the gateway itself can say whether it sent an event, that is kept before it is asked: a gateway that is slow
+-- loses nothing. Anybody can put rows here, so there are never many, and they are tried for three days, as long as such
+-- a gateway goes on sending. The key is the text's own: nobody can take the place of another event.
+create table if not exists public.unverified_events (
+  key text primary key,
+  gateway text not null,
+  body text not null,
+  headers jsonb not null,
+  received_at timestamptz not null default now(),
+  tried_at timestamptz not null default now()
+);
+comment on table public.unverified_events is 'What claims to come from a gateway, until the gateway has said whether it does.';
+create index if not exists unverified_events_tried_at_idx on public.unverified_events (tried_at);
+
+call app.close_table('public.unverified_events');
+grant select, insert, update, delete on public.unverified_events to service_role;
+
+create or replace function public.keep_unverified_event(
+  p_key text, p_gateway text, p_body text, p_headers jsonb, p_most integer default 1000
+) returns void language plpgsql volatile set search_path = '' as $$
+begin
+  if (select count(*) from (select from public.unverified_events limit p_most) kept) >= p_most then
+    raise sqlstate 'PT503' using message = 'Too many events wait to be verified.', hint = 'too_many_unverified',
+      detail = '{"retry_after": 600}';
+  end if;
+  insert into public.unverified_events (key, gateway, body, headers) values (p_key, p_gateway, p_body, p_headers)
+  on conflict (key) do nothing;
+end $$;
+comment on function public.keep_unverified_event is
+  'Keep an event until its gateway has said whether it sent it. PT503 too_many_unverified while p_most wait: the gateway sends it again.';
 
 -- Payments that came another way, as staff notes them: transactions of gateway `manual`, so that the booking's
 -- payment_status goes on following its transactions alone.
@@ -1217,7 +1382,7 @@ create or replace function app.describe_transaction(p_transaction public.transac
 returns jsonb language sql stable set search_path = '' as $$
   select to_jsonb(p_transaction) - array[
     'attempt', 'status_at', 'checked_at', 'charge_refunded', 'charge_refunded_at', 'cancel_requested_at', 'canceled_at',
-    'disputed_at', 'unconfirmed_at', 'is_live'
+    'disputed_at', 'unconfirmed_at', 'approved_at', 'is_live'
   ];
 $$;
 comment on function app.describe_transaction is 'A transaction without what only the functions here need.';
@@ -1345,15 +1510,19 @@ comment on function public.resolve_review is
   'A person has seen to a flagged transaction: the flag goes, the note stays in its audit log. A payment of another amount is '
   'then taken as what the booking costs. The transaction, or null without it; PT409 review_not_needed.';
 
--- What reconciliation has to ask the gateway, and how far behind the inbox of events is.
+-- What the worker and reconciliation have to ask the gateways, and how far behind the inbox of events is.
 
 -- Of several workers one gets each item. What could not be done is offered again after a pause.
-create or replace function public.claim_payment_work(p_pause_seconds integer default 60, p_limit integer default 20)
+create or replace function public.claim_payment_work(
+  p_gateways text[], p_pause_seconds integer default 60, p_limit integer default 20
+)
 returns jsonb language plpgsql volatile set search_path = '' as $$
 declare
   v_abandoned record;
   v_before timestamptz := now() - make_interval(secs => p_pause_seconds);
+  v_verify jsonb;
   v_cancel jsonb;
+  v_capture jsonb;
   v_ask jsonb;
   v_refunds jsonb;
 begin
@@ -1370,51 +1539,79 @@ begin
     set status = 'failed', failure_code = coalesce(failure_code, 'abandoned'), cancel_requested_at = now()
     where id = v_abandoned.id and is_live and status <> 'processing';
   end loop;
+  delete from public.unverified_events where received_at < now() - interval '3 days';
+  -- The call that brought it is asking, too, at first.
+  with claimed as (
+    update public.unverified_events set tried_at = now()
+    where key in (
+      select key from public.unverified_events
+      where gateway = any (p_gateways) and tried_at < least(v_before, now() - interval '10 seconds')
+      order by tried_at limit p_limit for update skip locked
+    )
+    returning *
+  )
+  select coalesce(jsonb_agg(to_jsonb(c) - 'received_at' - 'tried_at' order by received_at), '[]') into v_verify from claimed c;
   with claimed as (
     update public.transactions set checked_at = now()
     where id in (
       select id from public.transactions
-      where status = 'failed' and cancel_requested_at > now() - interval '30 days' and canceled_at is null
-        and gateway <> 'manual' and gateway_payment_id is not null
+      where status = 'failed' and gateway = any (p_gateways) and cancel_requested_at > now() - interval '30 days' and canceled_at is null
+        and gateway_payment_id is not null
         and (checked_at is null or checked_at < cancel_requested_at or checked_at < v_before)
       order by cancel_requested_at limit p_limit for update skip locked
     )
-    returning id, gateway_payment_id
+    returning *
   )
-  select coalesce(jsonb_agg(jsonb_build_object('transaction_id', id, 'payment_id', gateway_payment_id)), '[]')
-  into v_cancel from claimed;
+  select coalesce(jsonb_agg(app.payment_ref(c::public.transactions)), '[]') into v_cancel from claimed c;
+  -- The page of the payer asks for it, too, unless it was closed.
+  with claimed as (
+    update public.transactions set checked_at = now()
+    where id in (
+      select id from public.transactions
+      where approved_at < now() - interval '10 seconds' and status in ('pending', 'processing', 'failed')
+        and is_live and canceled_at is null and gateway = any (p_gateways) and gateway_payment_id is not null
+        and (checked_at is null or checked_at < approved_at or checked_at < v_before)
+      order by approved_at limit p_limit for update skip locked
+    )
+    returning *
+  )
+  select coalesce(jsonb_agg(app.payment_ref(c::public.transactions)), '[]') into v_capture from claimed c;
   -- How it was paid is not in every event.
   with claimed as (
     update public.transactions set checked_at = now()
     where id in (
       select id from public.transactions
-      where status in ('completed', 'refunded') and payment_method is null and gateway <> 'manual'
+      where status in ('completed', 'refunded') and payment_method is null and gateway = any (p_gateways)
         and completed_at > now() - interval '1 day' and gateway_payment_id is not null
         and (checked_at is null or checked_at < completed_at or checked_at < now() - interval '10 minutes')
       order by completed_at limit p_limit for update skip locked
     )
-    returning id, gateway_payment_id
+    returning *
   )
-  select coalesce(jsonb_agg(jsonb_build_object('transaction_id', id, 'payment_id', gateway_payment_id)), '[]')
-  into v_ask from claimed;
+  select coalesce(jsonb_agg(app.payment_ref(c::public.transactions)), '[]') into v_ask from claimed c;
   with claimed as (
     update public.refunds set lease_until = now() + interval '1 minute'
     where id in (
       select id from public.refunds
-      where status = 'reserved' and (lease_until is null or lease_until <= now())
+      where status = 'reserved' and gateway = any (p_gateways) and (lease_until is null or lease_until <= now())
         and (updated_at = created_at or updated_at < v_before)
       order by updated_at limit p_limit for update skip locked
     )
     returning *
   )
   select coalesce(jsonb_agg(app.refund_task(c::public.refunds)), '[]') into v_refunds from claimed c;
-  return jsonb_build_object('cancel', v_cancel, 'ask', v_ask, 'refunds', v_refunds);
+  return jsonb_build_object(
+    'verify', v_verify, 'cancel', v_cancel, 'capture', v_capture, 'ask', v_ask, 'refunds', v_refunds
+  );
 end $$;
 comment on function public.claim_payment_work is
-  'What is to be done at the gateway now: payments to cancel, ones to ask how they were paid, refunds that nobody is at. What '
-  'failed is not offered again for p_pause_seconds.';
+  'What is to be done at these gateways now: events to verify, payments to cancel, ones whose money is to be taken, ones to ask '
+  'how they were paid, refunds that nobody is at. What failed is not offered again for p_pause_seconds.';
 
-create or replace function public.list_payment_work(p_limit integer default 200)
+-- Of a gateway that cannot be asked for its events, each payment is asked about, ever more rarely as it grows older: what
+-- was refunded or disputed there is not known otherwise when its event is lost, nor what somebody paid all the same by a
+-- page that is canceled for us alone.
+create or replace function public.list_payment_work(p_gateways text[], p_unlisted text[], p_limit integer default 200)
 returns jsonb language sql stable set search_path = '' as $$
   select jsonb_build_object(
     'began_at', now(),
@@ -1423,21 +1620,21 @@ returns jsonb language sql stable set search_path = '' as $$
       select last_succeeded_at from public.scheduled_jobs where name = 'reconcile-payments'
     )) - interval '1 hour'),
     'events', (
-      select coalesce(jsonb_agg(jsonb_build_object('id', e.id, 'payload', e.payload) order by e.occurred_at), '[]')
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'id', e.id, 'gateway', e.gateway, 'payload', e.payload
+      ) order by e.occurred_at), '[]')
       from (
-        select * from public.stripe_events
-        where state not in ('processed', 'foreign') and received_at > now() - interval '30 days' and payload is not null
+        select * from public.gateway_events
+        where gateway = any (p_gateways) and state not in ('processed', 'foreign') and received_at > now() - interval '30 days' and payload is not null
         order by attempts, received_at limit p_limit
       ) e
     ),
     -- Of the first day each time, later once a day; after a month the gateway has long ended them.
     'payments', (
-      select coalesce(jsonb_agg(jsonb_build_object(
-        'transaction_id', t.id, 'payment_id', t.gateway_payment_id
-      ) order by t.created_at), '[]')
+      select coalesce(jsonb_agg(app.payment_ref(t::public.transactions) order by t.created_at), '[]')
       from (
         select * from public.transactions
-        where status in ('pending', 'processing', 'failed') and canceled_at is null and gateway <> 'manual'
+        where status in ('pending', 'processing', 'failed') and canceled_at is null and gateway = any (p_gateways)
           and gateway_payment_id is not null and created_at > now() - interval '30 days'
           and (checked_at is null or checked_at < now() - interval '1 day' or created_at > now() - interval '1 day')
         order by checked_at nulls first, created_at limit p_limit
@@ -1445,13 +1642,24 @@ returns jsonb language sql stable set search_path = '' as $$
     ),
     -- Payments of which more went back than the refunds that are known: there are others.
     'untold_refunds', (
-      select coalesce(jsonb_agg(jsonb_build_object(
-        'transaction_id', t.id, 'payment_id', t.gateway_payment_id
-      ) order by t.created_at), '[]')
+      select coalesce(jsonb_agg(app.payment_ref(t::public.transactions) order by t.created_at), '[]')
       from (
         select * from public.transactions t
-        where charge_refunded > 0 and charge_refunded_at > now() - interval '30 days'
+        where gateway = any (p_gateways) and charge_refunded > 0 and charge_refunded_at > now() - interval '30 days'
           and charge_refunded > (select coalesce(sum(amount), 0) from public.refunds r where r.transaction_id = t.id)
+        order by checked_at nulls first limit p_limit
+      ) t
+    ),
+    'unlisted', (
+      select coalesce(jsonb_agg(app.payment_ref(t::public.transactions) order by t.created_at), '[]')
+      from (
+        select * from public.transactions
+        where (status in ('completed', 'refunded') or canceled_at is not null) and gateway = any (p_unlisted)
+          and coalesce(completed_at, canceled_at) > now() - interval '180 days'
+          and (
+            checked_at is null
+            or checked_at < now() - greatest(interval '1 hour', (now() - coalesce(completed_at, canceled_at)) / 50)
+          )
         order by checked_at nulls first limit p_limit
       ) t
     ),
@@ -1459,37 +1667,42 @@ returns jsonb language sql stable set search_path = '' as $$
       select coalesce(jsonb_agg(app.refund_task(r) order by r.created_at), '[]')
       from (
         select * from public.refunds
-        where status = 'pending' and created_at > now() - interval '90 days'
+        where gateway = any (p_gateways) and status = 'pending' and created_at > now() - interval '90 days'
         order by updated_at limit p_limit
       ) r
     ),
     'customers', (
-      select coalesce(jsonb_agg(c.stripe_customer_id order by c.deleted_at), '[]')
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'gateway', g.gateway, 'gateway_customer_id', g.gateway_customer_id
+      ) order by g.deleted_at), '[]')
       from (
-        select * from public.customers
-        where deleted_at is not null and stripe_customer_id is not null order by deleted_at limit p_limit
-      ) c
+        select known.*, c.deleted_at
+        from public.gateway_customers known join public.customers c on c.id = known.customer_id
+        where c.deleted_at is not null and known.gateway = any (p_gateways) order by c.deleted_at limit p_limit
+      ) g
     )
   );
 $$;
 comment on function public.list_payment_work is
-  'What reconciliation has to ask the gateway: events to be tried again, payments that may have moved there, refunds without '
-  'an end, customers whose account is deleted.';
+  'What reconciliation has to ask these gateways: events to be tried again, payments that may have moved there, refunds without '
+  'an end, customers whose account is deleted. p_unlisted: those that cannot be asked for their events.';
 
-create or replace function public.forget_gateway_customer(p_gateway_customer_id text)
+create or replace function public.forget_gateway_customer(p_gateway text, p_gateway_customer_id text)
 returns void language sql volatile set search_path = '' as $$
-  update public.customers set stripe_customer_id = null
-  where stripe_customer_id = p_gateway_customer_id and deleted_at is not null;
+  delete from public.gateway_customers known
+  using public.customers c
+  where known.gateway = p_gateway and known.gateway_customer_id = p_gateway_customer_id
+    and c.id = known.customer_id and c.deleted_at is not null;
 $$;
 comment on function public.forget_gateway_customer is 'The gateway has deleted the customer of a deleted account.';
 
-create or replace function public.list_unknown_events(p_ids text[])
+create or replace function public.list_unknown_events(p_gateway text, p_ids text[])
 returns jsonb language sql stable set search_path = '' as $$
   select coalesce(jsonb_agg(asked.id order by asked.place), '[]')
   from unnest(p_ids) with ordinality asked (id, place)
   where not exists (
-    select from public.stripe_events e
-    where e.gateway = 'stripe' and e.id = asked.id and e.state in ('processed', 'foreign')
+    select from public.gateway_events e
+    where e.gateway = p_gateway and e.id = asked.id and e.state in ('processed', 'foreign')
   );
 $$;
 comment on function public.list_unknown_events is
@@ -1504,7 +1717,7 @@ returns jsonb language sql stable set search_path = '' as $$
     'needs_review', (select count(*) from public.transactions where needs_review),
     'disputes', (select count(*) from public.disputes where outcome is null)
   )
-  from public.stripe_events
+  from public.gateway_events
   where state not in ('processed', 'foreign') and received_at > now() - interval '30 days';
 $$;
 comment on function app.payment_backlog is
@@ -1525,14 +1738,14 @@ begin
     'Event %s (%s) of %s has had no effect for 15 minutes: %s. It is tried again every 10 minutes.',
     id, type, to_char(occurred_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'),
     case state when 'unmatched' then 'nobody here knows its payment' else coalesce(last_error, state) end
-  ), 'event:' || id)
-  from public.stripe_events
+  ), 'event:' || gateway || ':' || id)
+  from public.gateway_events
   where state not in ('processed', 'foreign')
     and received_at between now() - interval '30 days' and now() - interval '15 minutes';
   delete from public.payment_idempotency_keys where created_at < now() - interval '24 hours';
-  update public.stripe_events set payload = null
+  update public.gateway_events set payload = null
   where payload is not null and received_at < now() - interval '90 days';
-  delete from public.stripe_events where state = 'foreign' and received_at < now() - interval '30 days';
+  delete from public.gateway_events where state = 'foreign' and received_at < now() - interval '30 days';
   select count(*) into v_found
   from public.transaction_audit_logs a join public.transactions t on t.id = a.transaction_id
   where a.created_at >= p_began_at and a.changed_by = 'reconciliation' and a.new_status = 'completed'
@@ -1582,7 +1795,7 @@ returns jsonb language sql stable set search_path = '' as $$
     left join public.bookings b on b.id = t.booking_id
   ),
   events as (
-    select e from public.stripe_events e where e.state not in ('processed', 'foreign') and e.received_at > now() - interval '90 days'
+    select e from public.gateway_events e where e.state not in ('processed', 'foreign') and e.received_at > now() - interval '90 days'
   ),
   emails as (
     select m from public.email_outbox m where m.state = 'dead' and m.finished_at > now() - interval '30 days'
@@ -1613,7 +1826,7 @@ returns jsonb language sql stable set search_path = '' as $$
     -- After 30 days reconciliation tries them no more.
     'events', (
       select coalesce(jsonb_agg(jsonb_build_object(
-        'id', (e).id, 'type', (e).type, 'state', (e).state, 'attempts', (e).attempts, 'last_error', (e).last_error,
+        'id', (e).id, 'gateway', (e).gateway, 'type', (e).type, 'state', (e).state, 'attempts', (e).attempts, 'last_error', (e).last_error,
         'transaction_id', (e).transaction_id, 'received_at', (e).received_at,
         'is_given_up', (e).received_at <= now() - interval '30 days'
       ) order by (e).received_at desc), '[]')

@@ -13,9 +13,10 @@ drop function if exists
   app.note_refund, app.tell_of_refund, app.refund_rank, app.refund_unwanted, app.find_repeated_refund, app.tell_of_dispute,
   app.withdrawn_amount, app.dispute_rank, app.tell_of_payment, public.resolve_review, public.claim_payment_work,
   public.forget_gateway_customer, public.keep_gateway_customer, public.note_unconfirmed_payment, app.queue_payment_mail, public.renew_payment_attempt,
-  public.attach_payment, public.begin_payment, app.check_agency_currency, app.open_payment, app.check_payable,
+  public.attach_payment, public.begin_payment, public.find_capture, public.begin_capture,
+  public.list_gateways, public.keep_unverified_event, app.approve_payment, app.payment_ref, app.check_agency_currency, app.open_payment, app.check_payable,
   app.recall_idempotency_key, app.keep_idempotency_key, app.supersede_payments;
 drop table if exists
-  public.stripe_events, public.disputes, public.refunds, public.payment_idempotency_keys;
+  public.gateway_events, public.unverified_events, public.gateway_customers, public.disputes, public.refunds, public.payment_idempotency_keys;
 delete from app.migrations where version = '20251027000001';
 notify pgrst, 'reload schema';

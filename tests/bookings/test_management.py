@@ -11,7 +11,10 @@ NOT_FOUND = {"error": "Booking not found", "code": "booking_not_found"}
 
 
 def pay(db: psycopg.Connection, booking_id: str) -> None:
-    columns = "insert into transactions (booking_id, amount, currency, status) values (%s, 29999, 'usd', 'completed')"
+    columns = (
+        "insert into transactions (gateway, booking_id, amount, currency, status)"
+        " values ('stripe', %s, 29999, 'usd', 'completed')"
+    )
     db.execute(columns, [booking_id])
 
 

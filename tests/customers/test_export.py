@@ -6,7 +6,8 @@ from tests.factories import PASSWORD, make_booking
 def test_export_holds_everything_about_the_customer_and_no_secret(api, db, customer):
     booking = make_booking(db, customer_id=customer.id, email=customer.email)
     db.execute(
-        "insert into transactions (booking_id, customer_id, amount, currency) values (%s, %s, 29999, 'usd')",
+        "insert into transactions (gateway, booking_id, customer_id, amount, currency)"
+        " values ('stripe', %s, %s, 29999, 'usd')",
         [booking, customer.id],
     )
     ticket = "insert into support_tickets (subject, customer, email) values ('Visa?', 'Ada', %s) returning id"

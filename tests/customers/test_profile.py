@@ -48,7 +48,10 @@ def test_delete_erases_the_person_keeps_the_money_and_frees_the_address(api, db,
     )
     guest = make_booking(db, email=customer.email.upper())
     foreign = make_booking(db, name="Someone Else")
-    payment = "insert into transactions (booking_id, customer_id, amount, currency) values (%s, %s, 29999, 'usd')"
+    payment = (
+        "insert into transactions (gateway, booking_id, customer_id, amount, currency)"
+        " values ('stripe', %s, %s, 29999, 'usd')"
+    )
     db.execute(payment, [booking, customer.id])
     address = {"label": "Home", "street": "1 Main", "city": "Oslo", "country": "NO"}
     customer.api.post(f"/api/customers/{customer.id}/addresses", address, expect=201)
@@ -116,8 +119,9 @@ def test_nothing_of_a_deleted_person_is_left_in_any_table(api, db, customer, lin
     db.execute(told, [customer.email, marks["name"], "For " + marks["name"], "Dear " + marks["name"]])
     nameless = make_booking(db, name="", email="")
     paid = """
-        insert into transactions (booking_id, amount, currency, metadata)
-        values (%s, 29999, 'usd', jsonb_build_object('contact', json_build_object('email', %s::text, 'name', %s::text)))
+        insert into transactions (gateway, booking_id, amount, currency, metadata)
+        values ('stripe', %s, 29999, 'usd', jsonb_build_object('contact', jsonb_build_object(
+            'email', %s::text, 'name', %s::text)))
     """
     db.execute(paid, [nameless, customer.email, marks["name"]])
     customer.api.delete(f"/api/customers/{customer.id}", {"password": PASSWORD})
@@ -147,8 +151,8 @@ def test_an_unproven_address_gives_no_hold_over_bookings_made_with_it(api, db):
 def test_totals_and_points_follow_payments_and_refunds(db, customer):
     booking, currency, amount = make_booking(db, customer_id=customer.id), "usd", 29999
     (paid,) = db.execute(
-        "insert into transactions (booking_id, customer_id, amount, currency, status, completed_at)"
-        " values (%s, %s, %s, %s, 'completed', now()) returning id",
+        "insert into transactions (gateway, booking_id, customer_id, amount, currency, status, completed_at)"
+        " values ('stripe', %s, %s, %s, %s, 'completed', now()) returning id",
         [booking, customer.id, amount, currency],
     ).fetchone()
 

@@ -51,7 +51,8 @@ def set_status(db: psycopg.Connection, booking_id: str, status: str) -> None:
 
 def pay(db: psycopg.Connection, booking_id: str) -> str:
     """What a payment's event does; the transaction's id."""
-    query = "insert into transactions (booking_id, amount, currency) values (%s, 29999, 'usd') returning id"
+    columns = "(gateway, booking_id, amount, currency)"
+    query = f"insert into transactions {columns} values ('stripe', %s, 29999, 'usd') returning id"
     (payment_id,) = fetch_row(db, query, [booking_id])
     event = {"amount": 29999, "currency": "usd", "occurred_at": "2026-11-22T08:31:07+00:00"}
     db.execute("select app.complete_payment(%s, %s)", [payment_id, json.dumps(event)])
@@ -141,9 +142,8 @@ def test_a_confirmation_that_is_taken_back_at_once_is_the_cancellation_alone(db:
 
 def test_a_receipt_goes_to_the_address_given_while_paying(db: psycopg.Connection) -> None:
     booking, email = make_booking(db, name="", email=""), unique_email("payer")
-    query = (
-        "insert into transactions (booking_id, amount, currency, metadata) values (%s, 29999, 'usd', %s) returning id"
-    )
+    columns = "(gateway, booking_id, amount, currency, metadata)"
+    query = f"insert into transactions {columns} values ('stripe', %s, 29999, 'usd', %s) returning id"
     contact = json.dumps({"contact": {"email": email, "name": "Eve"}})
     (payment_id,) = fetch_row(db, query, [booking, contact])
     event = {"amount": 29999, "currency": "usd", "occurred_at": "2026-11-22T08:31:07+00:00"}

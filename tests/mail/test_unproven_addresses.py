@@ -67,7 +67,8 @@ def test_one_limit_holds_for_all_that_an_address_gets(api: Client, db: psycopg.C
 def test_declined_cards_are_bounded(db: psycopg.Connection) -> None:
     email = unique_email("victim")
     booking = make_booking(db, email=email)
-    paid = "insert into transactions (booking_id, amount, currency) values (%s, 29999, 'usd') returning id"
+    columns = "(gateway, booking_id, amount, currency)"
+    paid = f"insert into transactions {columns} values ('stripe', %s, 29999, 'usd') returning id"
     (payment,) = fetch_row(db, paid, [booking])
     for _ in range(12):
         facts = Jsonb({"amount": 29999, "reason": "Your card was declined."})

@@ -1,11 +1,12 @@
-"""Stripe's books beside ours, to the cent, and what has to follow from the money; asked when all has come to rest."""
+"""The gateways' books beside ours, to the cent, and what has to follow from the money; asked when all is at rest."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import psycopg
 
+from devstack.gateway import Control
 from tests.sure import fetch_row
 
 
@@ -24,7 +25,7 @@ OPEN = "t.status in ('pending', 'failed') and t.canceled_at is null and t.gatewa
 AUDIT = "transaction_audit_logs a join transactions t on t.id = a.transaction_id"
 # What is wrong: a query that finds where. Of all that was ever done, not of one booking alone.
 FAULTS = {
-    "an event waits": "select id from stripe_events where state <> 'processed'",
+    "an event waits": "select id from gateway_events where state <> 'processed'",
     "a refund waits": "select id from refunds where status in ('reserved', 'pending')",
     "a superseded payment can still be paid": (
         f"select t.id from transactions t where {OPEN} and cancel_requested_at is not null"
@@ -46,7 +47,7 @@ FAULTS = {
     "what was paid for a cancelled booking was kept": (
         "select t.id from transactions t where t.status = 'completed'"
         " and (t.booking_id is null or t.review_reason = 'booking_cancelled')"
-        # But where Stripe refused: then staff is told.
+        # But where the gateway refused: then staff is told.
         " and not exists (select from refunds r join disputes d using (transaction_id)"
         "   where r.transaction_id = t.id and r.requested_by = 'automatic' and r.status = 'failed')"
     ),
@@ -83,54 +84,59 @@ FAULTS = {
 }
 
 
-def theirs(ledger: dict[str, Any]) -> dict[str, Paid]:
-    """By intent, what Stripe has taken, sent back and lost to the payer's bank."""
-    taken = {charge["payment_intent"]: charge for charge in ledger["charges"] if charge["paid"]}
-    disputed: Counter[str] = Counter()
-    for dispute in ledger["disputes"]:
-        disputed[dispute["payment_intent"]] -= sum(move["amount"] for move in dispute["balance_transactions"])
+def theirs(control: Control) -> dict[str, Paid]:
+    """By payment, what a gateway has taken, sent back and lost to the payer's bank."""
     found = {}
-    for intent, charge in taken.items():
-        amount, refunded, withdrawn = charge["amount_captured"], charge["amount_refunded"], disputed[intent]
-        left = amount - refunded - withdrawn
-        found[intent] = Paid(amount, refunded, withdrawn, max(0, left), "completed" if left > 0 else "refunded")
+    for payment_id, book in control.books().items():
+        if amount := book["paid"]:
+            left = amount - book["refunded"] - book["withdrawn"]
+            status = "completed" if left > 0 else "refunded"
+            found[payment_id] = Paid(amount, book["refunded"], book["withdrawn"], max(0, left), status)
     return found
 
 
-def ours(db: psycopg.Connection) -> dict[str, Paid]:
-    """By intent, what our transactions say."""
+def ours(db: psycopg.Connection, gateway: str) -> dict[str, Paid]:
+    """By payment, what our transactions say."""
     rows = db.execute(
         "select gateway_payment_id, amount, amount_refunded, amount_withdrawn, amount_left, status from transactions"
-        " where gateway = 'stripe' and status in ('completed', 'refunded')"
+        " where gateway = %s and status in ('completed', 'refunded')",
+        [gateway],
     ).fetchall()
-    return {intent: Paid(*row) for intent, *row in rows}
+    return {payment_id: Paid(*row) for payment_id, *row in rows}
 
 
-def compare(ledger: dict[str, Any], db: psycopg.Connection) -> Counter[str]:
-    """Both books, payment by payment and in total; the totals. Raises AssertionError where they differ by a cent."""
-    stripe, here = theirs(ledger), ours(db)
-    differing = {intent: (stripe.get(intent), here.get(intent)) for intent in stripe.keys() ^ here.keys()}
-    differing |= {
-        intent: (stripe[intent], here[intent]) for intent in stripe.keys() & here if stripe[intent] != here[intent]
-    }
-    assert not differing, f"(Stripe's, ours): {differing}"
-    check_refunds(ledger, db)
+def compare(gateways: Mapping[str, Control], db: psycopg.Connection) -> dict[str, Counter[str]]:
+    """All books, payment by payment; the totals by gateway. Raises AssertionError where they differ by a cent."""
+    totals = {name: compare_gateway(name, control, db) for name, control in gateways.items()}
     for fault, query in FAULTS.items():
         found = db.execute(query.encode()).fetchall()
         assert not found, f"{fault}: {found[:5]}"
+    return totals
+
+
+def compare_gateway(name: str, control: Control, db: psycopg.Connection) -> Counter[str]:
+    there, here = theirs(control), ours(db, name)
+    known = there.keys() | here.keys()
+    differing = {one: (there.get(one), here.get(one)) for one in known if there.get(one) != here.get(one)}
+    assert not differing, f"({name}'s, ours): {differing}"
+    check_refunds(name, control, db)
     totals: Counter[str] = Counter(payments=len(here))
     for paid in here.values():
         totals.update({"paid": paid.amount, "refunded": paid.refunded, "withdrawn": paid.withdrawn, "left": paid.left})
     return totals
 
 
-def check_refunds(ledger: dict[str, Any], db: psycopg.Connection) -> None:
+def check_refunds(name: str, control: Control, db: psycopg.Connection) -> None:
     """Each refund is there once on both sides, of one amount and one fate."""
-    made = {refund["id"]: (refund["amount"], refund["status"]) for refund in ledger["refunds"]}
-    rows = db.execute("select gateway_refund_id, amount, status from refunds where gateway_refund_id is not null")
-    known = {name: (amount, status) for name, amount, status in rows}
+    refunds = control.refunds()
+    made = {refund["id"]: (refund["amount"], refund["status"]) for refund in refunds}
+    rows = db.execute(
+        "select gateway_refund_id, amount, status from refunds where gateway = %s and gateway_refund_id is not null",
+        [name],
+    )
+    known = {refund_id: (amount, status) for refund_id, amount, status in rows}
     assert known == made, f"refunds differ: {set(known.items()) ^ set(made.items())}"
-    asked = Counter(refund["metadata"]["refund_id"] for refund in ledger["refunds"] if refund["metadata"])
+    asked = Counter(refund["reference"] for refund in refunds if refund["reference"])
     assert max(asked.values(), default=1) == 1, "a refund was made twice"
 
 

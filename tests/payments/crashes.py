@@ -6,16 +6,16 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import psycopg
 
-from devstack.stripe import Control, wait_for
 from service import create_app
 from service.config import Config
 from service.payments import reconciliation
@@ -23,11 +23,12 @@ from tests.client import Client
 from tests.factories import make_booking, make_staff
 from tests.payments.books import check_booking, compare
 from tests.payments.people import PATIENCE, Door, Trip
+from tests.payments.ways import GATEWAYS, control_of
 from tests.sure import fetch_row
 from tools.stack import Stack, free_ports
 
 PARTS = ("service", "worker", "api", "postgres")
-# Seconds that Stripe takes to answer, by round: mostly short, so that all rounds together take minutes.
+# Seconds that a gateway takes to answer, by round: mostly short, so that all rounds together take minutes.
 LATENCIES = (0.2, 0, 0.5, 0.1, 1, 0.2, 0, 2.5, 0.2, 5)
 QUIET_AFTER = 5  # runs at most until nothing is left to do
 
@@ -37,13 +38,14 @@ class Battlefield:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.stripe = Control(stack.url("stripe"))
+        self.gateways = {name: control_of(stack, name) for name in GATEWAYS}
         self.is_muted = False
+        self.began: datetime | None = None  # the round, by the database's clock
         self.latency = 0.0
         self.app = create_app(Config.from_env())
         with self.database() as db:
-            self.door = Door(stack.url("service"), make_staff(Client(self.app), db).token, self.stripe)
-        self.totals: Counter[str] = Counter()  # of the last comparison, in minor units
+            self.door = Door(stack.url("service"), make_staff(Client(self.app), db).token, self.gateways)
+        self.totals: dict[str, Counter[str]] = {}  # by gateway, of the last comparison, in minor units
         self.statuses: Counter[str] = Counter()  # of the bookings, in the end
 
     def database(self) -> psycopg.Connection:
@@ -73,47 +75,56 @@ class Battlefield:
         self.stack.postgres.start()
 
     def delay(self, seconds: float, chance: random.Random) -> None:
-        """Let Stripe answer late from now on; in half of the rounds it waits after it has done what was asked.
+        """Let the gateways answer late from now on; in half of the rounds they wait after having done what was asked.
 
-        Late answers let more kills fall between what Stripe did and what we know of it, and keep idempotency keys in
+        Late answers let more kills fall between what a gateway did and what we know of it, and keep idempotency keys in
         use.
         """
-        self.stripe.end_outages()
         self.latency = seconds
         self.door.patience = PATIENCE + 4 * seconds
-        if seconds:
-            when = chance.choice(["before", "after"])
-            self.stripe.outage("delay", method="POST", when=when, seconds=seconds)
+        when = chance.choice(["before", "after"])
+        for control in self.gateways.values():
+            control.end_outages()
+            if seconds:
+                control.outage("delay", method="POST", when=when, seconds=seconds)
 
-    def trips(self, count: int, chance: random.Random) -> list[Trip]:
+    def slow_refunds(self, chance: random.Random) -> None:
+        """Let some refunds of a round be on their way until its end."""
+        for control in self.gateways.values():
+            control.next_refunds(chance.choice(["pending", None]), 3)
+
+    def trips(self, count: int, chance: random.Random, by: Sequence[str]) -> list[Trip]:
         """So many new bookings."""
-        prices = [chance.choice([29999, 120000, 50]) for _ in range(count)]
+        prices = [chance.choice([29999, 120000, 500]) for _ in range(count)]
         with self.database() as db:
+            self.began = fetch_row(db, "select clock_timestamp()")[0]
             bookings = [make_booking(db, amount=price / 100) for price in prices]
         pairs = zip(bookings, prices, strict=True)
-        return [Trip(self.door, booking, price, random.Random(chance.random())) for booking, price in pairs]
+        return [Trip(self.door, booking, price, random.Random(chance.random()), by) for booking, price in pairs]
 
-    def run(self, journeys: int, part: str, seed: int, latency: float = 0.2) -> Counter[str]:
+    def run(self, journeys: int, part: str, seed: int, by: Sequence[str], latency: float = 0.2) -> Counter[str]:
         """So many journeys at once, a kill in the midst of them, one reconciliation; how the journeys ended.
 
-        In half of the rounds no webhook comes any more from the kill on.
+        In half of the rounds no webhook comes any more from the kill on. ``by``: the gateways that payers choose among.
         """
         chance = random.Random(seed)
-        trips = self.trips(journeys, chance)
+        trips = self.trips(journeys, chance, by)
         self.delay(latency, chance)
+        self.slow_refunds(chance)
         with ThreadPoolExecutor(journeys) as people:
             ends = [people.submit(self.journey, trip) for trip in trips]
             self.await_moment(chance)
             self.mute(chance.random() < 0.5)
             self.kill(part)
             ended = Counter(end.result() for end in ends)
-        self.settle()
+        self.settle(trips)
         self.compare(trips)
         return ended
 
     def mute(self, is_muted: bool) -> None:
         self.is_muted = is_muted
-        self.stripe.deliveries(on=not is_muted)
+        for control in self.gateways.values():
+            control.deliveries(on=not is_muted)
 
     def await_moment(self, chance: random.Random) -> None:
         """At any time, or while a refund is being made: that is when most can go wrong."""
@@ -138,11 +149,11 @@ class Battlefield:
             return "not begun"
         meddling = chance.choice([None] * 6 + [trip.cancel, trip.reprice])
         with ThreadPoolExecutor(1) as staff:
-            if meddling:
-                staff.submit(self.later, meddling, chance.uniform(0, 0.4))
+            meddled = staff.submit(self.later, meddling, chance.uniform(0, 0.4)) if meddling else None
             time.sleep(chance.uniform(0, 0.4))
             chance.choice([trip.pay] * 9 + [trip.debit])()
-        if meddling:
+        if meddled:
+            meddled.result()
             return self.go_on(trip)
         return self.have_second_thoughts(trip)
 
@@ -172,10 +183,13 @@ class Battlefield:
         if end == "paid":
             return end
         with ThreadPoolExecutor(1) as bank:
+            asked = []
             if end != "refunded":
-                bank.submit(trip.chance.choice([trip.dispute, trip.dispute, trip.inquire]))
+                asked = [bank.submit(trip.chance.choice([trip.dispute, trip.dispute, trip.inquire]))]
             if end != "disputed":
                 end = self.give_back(trip)
+            for question in asked:
+                question.result()
         if end == "disputed" and trip.chance.random() < 0.3:
             trip.buy()  # as the trip is still wanted
         return end
@@ -198,44 +212,59 @@ class Battlefield:
 
     # --- the end of a round
 
-    def settle(self) -> None:
-        """What a minute and the next reconciliation bring. Events still undelivered stay so: they are not needed.
+    def settle(self, trips: list[Trip]) -> None:
+        """What an hour and the next reconciliation bring. Events still undelivered stay so: they are not needed.
 
         A real PostgREST takes a while to find a database again that was killed.
         """
-        self.stripe.end_outages()
-        self.stripe.deliveries(on=False, forget=True)
+        for control in self.gateways.values():
+            control.end_outages()
+            control.next_refunds(None)
+            control.deliveries(on=False, forget=True)
         self.stack.wait_until_ready("api", seconds=60)
         with self.app.app_context():
-            self.reconcile()
+            self.reconcile(trips)
         self.mute(False)
 
-    def is_still(self) -> bool:
-        """Whether no debit and no refund is on its way at Stripe."""
-        books = self.stripe.ledger()
-        under_way = [one["status"] for one in books["payment_intents"] + books["refunds"]]
-        return not {"processing", "pending"} & set(under_way)
+    def end_slow(self, trips: list[Trip]) -> bool:
+        """Let every payment and refund end that is on its way at a gateway; whether there was any."""
+        ended = [trip.booking_id for trip in trips if trip.end_slow()]
+        for control in self.gateways.values():
+            for refund in control.refunds():
+                if refund["status"] == "pending":
+                    control.change_refund(refund["id"], "succeeded")
+                    ended.append(refund["id"])
+        return bool(ended)
 
-    def reconcile(self) -> None:
+    def reconcile(self, trips: list[Trip]) -> None:
         """In full until nothing fails, as a refund of what is disputed does once; then what is urgent."""
-        for step in (reconciliation.reconcile, lambda: reconciliation._settle(pause_seconds=0)):
+        for step in (reconciliation.reconcile, lambda: reconciliation.settle(pause_seconds=0)):
             for _ in range(QUIET_AFTER):
-                wait_for(self.is_still, 10, "Stripe is not done")
-                self._end_leases()
+                self.end_slow(trips)
+                self._pass_time()
                 done = step()
-                if not done.get("errors") and not (done.get("canceled") or done.get("refunds")):
+                is_done = not (
+                    done.get("errors") or done.get("canceled") or done.get("captured") or done.get("refunds")
+                )
+                if is_done and not self.end_slow(trips):
                     break
             else:
                 raise AssertionError(f"there is no end of work: {done}")
 
-    def _end_leases(self) -> None:
+    def _pass_time(self) -> None:
+        """Leases end; what a payer has approved is theirs to bring no more; what was asked may be asked again."""
         with self.database() as db:
             db.execute("update refunds set lease_until = now() where status = 'reserved'")
+            db.execute(
+                "update transactions set checked_at = null, approved_at = approved_at - interval '1 minute'"
+                " where created_at >= %s",
+                [self.began],
+            )
 
     def compare(self, trips: list[Trip]) -> None:
-        """Our books against Stripe's, payment by payment, to the cent. Raises AssertionError."""
+        """Our books against the gateways', payment by payment, to the cent. Raises AssertionError."""
         with self.database() as db:
-            self.totals = compare(self.stripe.ledger(), db)
+            self.totals = compare(self.gateways, db)
             self.statuses.update(check_booking(db, trip.told) or "deleted" for trip in trips)
 
 
@@ -251,7 +280,8 @@ def battlefield(directory: Path) -> Iterator[Battlefield]:
             yield field
         finally:
             field.app.extensions["supabase"].postgrest.session.close()
-            if "payment_gateway" in field.app.extensions:
-                field.app.extensions["payment_gateway"].session.close()
-            field.stripe.http.close()
+            for gateway in field.app.extensions.get("payment_gateways", {}).values():
+                gateway.session.close()
+            for control in field.gateways.values():
+                control.http.close()
             field.door.http.close()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.payments.model import ORDER, Booking, Payment
+from tests.payments.ways import GATEWAYS
 from tests.sure import fetch_row
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,17 +39,23 @@ DISPUTES = (
     (("warning_needs_response", 0, 0), ("warning_closed", 0, 0)),
     (("warning_needs_response", 0, 0), *CHARGEBACK),
 )
-KINDS = ("payment.succeeded", "payment.failed", "payment.processing", "payment.canceled")
+KINDS = ("payment.approved", "payment.succeeded", "payment.failed", "payment.processing", "payment.canceled")
+# How what follows on a payment's money may say whose it is.
+NAMES: tuple[dict[str, Any], ...] = (
+    {"payment_id": "pi_truth"},
+    {"charge_id": "ch_truth", "metadata": {"transaction_id": "to be known"}},
+    {"charge_id": "ch_truth"},
+)
 BOOK = (
     "insert into bookings (name, email, package, travel_date, source, amount, currency)"
     " values ('Ada', 'ada@example.com', 'Fjords', '2031-01-01', 'Website', %s, 'usd') returning id::text"
 )
 
 
-def event(kind: str, payment_id: str, second: int, **facts: Any) -> dict[str, Any]:
+def event(kind: str, payment_id: str | None, second: int, gateway: str = "stripe", /, **facts: Any) -> dict[str, Any]:
     """An event as the port words it, of some second."""
     told = {
-        "gateway": "stripe",
+        "gateway": gateway,
         "kind": kind,
         "type": kind,
         "occurred_at": (START + timedelta(seconds=second)).isoformat(),
@@ -66,12 +73,16 @@ def ask(connection: psycopg.Connection, query: str, *params: Any) -> Any:
 
 def tell(connection: psycopg.Connection, told: dict[str, Any]) -> None:
     """Record an event. The test fails when its effect does."""
+    assert verdict_of(connection, told) in ("processed", "duplicate"), told
+
+
+def verdict_of(connection: psycopg.Connection, told: dict[str, Any]) -> str:
     verdict = ask(connection, "select record_gateway_event(%s, '{}')", json.dumps(told))
-    assert verdict["verdict"] in ("processed", "duplicate"), verdict
+    return str(verdict["verdict"])
 
 
 class Bookings(RuleBasedStateMachine):
-    """One booking, its payments begun, paid, failed, canceled, given back and noted by staff in any order.
+    """One booking, its payments by any gateway begun, paid, failed, canceled, given back, noted by staff in any order.
 
     ``connection`` is set by the test: a role with the service's rights, in a transaction that is rolled back.
     """
@@ -92,20 +103,37 @@ class Bookings(RuleBasedStateMachine):
         return [payment for payment in self.booking.payments if not payment.is_manual]
 
     def payment_id(self, payment: Payment) -> str:
-        return f"pi_{self.booking_id.replace('-', '')}_{payment.number}"
+        """What is the first at one gateway is called as the first at another."""
+        before = [other for other in self.booking.payments[: payment.number] if other.gateway == payment.gateway]
+        return f"pi_{self.booking_id.replace('-', '')}_{len(before)}"
 
-    @rule()
-    def begin(self) -> None:
-        expected = self.booking.begin()
+    def event(self, kind: str, payment: Payment, second: int, **facts: Any) -> dict[str, Any]:
+        return event(kind, self.payment_id(payment), second, payment.gateway, **facts)
+
+    @rule(gateway=st.sampled_from(GATEWAYS))
+    def begin(self, gateway: str) -> None:
+        expected = self.booking.begin(gateway)
         if isinstance(expected, str):
-            assert self.refusal("select begin_payment(%s)", self.booking_id) == expected
+            assert self.refusal("select begin_payment(%s, %s)", self.booking_id, gateway) == expected
             return
-        task = ask(self.connection, "select begin_payment(%s)", self.booking_id)
-        assert task["amount"] == expected.amount
+        task = ask(self.connection, "select begin_payment(%s, %s)", self.booking_id, gateway)
+        assert (task["amount"], task["gateway"]) == (expected.amount, expected.gateway)
         attached = ask(
             self.connection, "select attach_payment(%s, %s)", task["transaction_id"], self.payment_id(expected)
         )
         assert attached == {"payment_id": self.payment_id(expected), "is_live": not expected.is_superseded}
+
+    @precondition(lambda self: self.begun())
+    @rule(data=st.data())
+    def capture(self, data: st.DataObject) -> None:
+        """What its payer has agreed to."""
+        payment = data.draw(st.sampled_from(self.begun()))
+        query = "select id::text from transactions where (gateway, gateway_payment_id) = (%s, %s)"
+        named = ask(self.connection, query, payment.gateway, self.payment_id(payment))
+        if self.booking.capture(payment):
+            assert ask(self.connection, "select begin_capture(%s)", named)["amount"] == payment.amount
+        else:
+            assert self.refusal("select begin_capture(%s)", named) == "payment_canceled"
 
     @rule(price=st.sampled_from([100, 30000, 45000]))
     def change_price(self, price: int) -> None:
@@ -123,19 +151,19 @@ class Bookings(RuleBasedStateMachine):
     def hear(self, data: st.DataObject, news: list[tuple[str, int]]) -> None:
         payment = data.draw(st.sampled_from(self.begun()))
         for kind, second in news:
-            told = event(kind, self.payment_id(payment), second, amount=payment.amount, failure_code="card_declined")
+            told = self.event(kind, payment, second, amount=payment.amount, failure_code="card_declined")
             tell(self.connection, told)
             self.booking.tell(payment, kind, second, payment.amount)
             self.database_agrees()
 
     @precondition(lambda self: len(self.booking.payments) < 6)
-    @rule(kind=st.sampled_from(KINDS), second=st.integers(1, 3))
-    def hear_of_a_stranger(self, kind: str, second: int) -> None:
+    @rule(kind=st.sampled_from(KINDS), second=st.integers(1, 3), gateway=st.sampled_from(GATEWAYS))
+    def hear_of_a_stranger(self, kind: str, second: int, gateway: str) -> None:
         """A payment that has no row here, made from its metadata."""
-        payment = Payment(len(self.booking.payments), 30000, is_superseded=self.booking.live is not None)
+        payment = Payment(len(self.booking.payments), 30000, gateway, is_superseded=self.booking.live is not None)
         self.booking.payments.append(payment)
         metadata = {"booking_id": self.booking_id}
-        told = event(kind, self.payment_id(payment), second, amount=30000, failure_code="x", metadata=metadata)
+        told = self.event(kind, payment, second, amount=30000, failure_code="x", metadata=metadata)
         tell(self.connection, told)
         self.booking.tell(payment, kind, second, 30000)
 
@@ -181,13 +209,13 @@ class Bookings(RuleBasedStateMachine):
                 "reinstatements": given,
                 "created_at": START.isoformat(),
             }
-            tell(self.connection, event("dispute.changed", self.payment_id(payment), second, dispute=told))
+            tell(self.connection, self.event("dispute.changed", payment, second, dispute=told))
             self.database_agrees()
 
     def hear_refund(self, payment: Payment, refund_id: str) -> None:
         amount, status = payment.refunds[refund_id]
         refund = {"id": refund_id, "amount": amount, "status": status, "created_at": START.isoformat()}
-        tell(self.connection, event("refund.changed", self.payment_id(payment), 6, refund=refund))
+        tell(self.connection, self.event("refund.changed", payment, 6, refund=refund))
 
     @rule(status=st.sampled_from(["Paid", "Pending", "Refunded"]))
     @precondition(lambda self: not any(payment.status == "completed" for payment in self.begun()))
@@ -204,7 +232,7 @@ class Bookings(RuleBasedStateMachine):
         if self.booking.payment_status != status:
             if status == "Paid":
                 self.booking.supersede()
-            made = Payment(len(self.booking.payments), self.booking.price, is_manual=True)
+            made = Payment(len(self.booking.payments), self.booking.price)
             made.paid = None if status == "Pending" else made.amount
             made.refunds = {"manual": (made.amount, "succeeded")} if status == "Refunded" else {}
             self.booking.payments.append(made)
@@ -255,19 +283,21 @@ def disputes(draw: st.DrawFn, left: int) -> tuple[list[tuple[int, dict[str, Any]
 
 @st.composite
 def gateway_histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], Outcome]:
-    """What happened to one payment at the gateway: its events in order, and the outcome.
+    """What happened to one payment at some gateway: its events in order, and the outcome.
 
+    What follows on the money names the payment (Stripe), or the charge alone and perhaps our transaction (PayPal).
     Several things may happen in one second. One cannot: a new try in the second in which the last one failed. Where
     only the charge's own events are subscribed to, refunds are known by their total, and failed ones not at all. The
     total may or may not still hold what failed.
     """
     is_each_told, is_total_kept = draw(st.booleans()), draw(st.booleans())
+    gateway, names = draw(st.sampled_from(GATEWAYS)), draw(st.sampled_from(NAMES))
     second, events = draw(st.integers(1, 3)), []
 
     def happen(kind: str, **facts: Any) -> None:
         nonlocal second
         second += draw(st.integers(0, 1))
-        events.append(event(kind, "pi_truth", second, **facts))
+        events.append(event(kind, "pi_truth", second, gateway, **facts))
 
     status = "pending"
     for kind in draw(st.lists(st.sampled_from(["payment.failed", "payment.processing"]), max_size=3)):
@@ -279,14 +309,16 @@ def gateway_histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], Outcome]:
         happen("payment.canceled", amount=30000)
     if end != "paid":
         return events, ("failed" if end == "canceled" else status, 0, 0, None)
-    happen("payment.succeeded", amount=30000)
+    happen("payment.succeeded", amount=30000, charge_id="ch_truth")
     refunds: dict[str, dict[str, Any]] = {}
     disputed_after, withdrawn, review = draw(st.integers(0, 5)), 0, None
 
     for number in range(draw(st.integers(0, 5))):
         if number == disputed_after and _total(refunds) < 30000:
             news, withdrawn, review = draw(disputes(30000 - _total(refunds)))
-            events += [event("dispute.changed", "pi_truth", second + later, dispute=told) for later, told in news]
+            events += [
+                event("dispute.changed", None, second + later, gateway, dispute=told, **names) for later, told in news
+            ]
             second += 1 + len(news)
         live = _live(refunds)
         if live and is_each_told and draw(st.booleans()):
@@ -294,7 +326,7 @@ def gateway_histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], Outcome]:
             refund["status"] = draw(
                 st.sampled_from(["failed"] if refund["status"] == "succeeded" else ["succeeded", "failed", "canceled"])
             )
-            happen("refund.changed", refund=dict(refund))
+            happen("refund.changed", refund=dict(refund), **names)
         elif (rest := 30000 - _total(refunds) - withdrawn) > 0:
             amount = min(rest, draw(st.sampled_from([1, 5000, 30000])))
             second += draw(st.integers(0, 1))
@@ -302,9 +334,9 @@ def gateway_histories(draw: st.DrawFn) -> tuple[list[dict[str, Any]], Outcome]:
             refund["status"] = draw(st.sampled_from(["pending", "succeeded"]))
             refunds[refund["id"]] = refund
             if is_each_told:
-                events.append(event("refund.changed", "pi_truth", second, refund=dict(refund)))
+                events.append(event("refund.changed", None, second, gateway, refund=dict(refund), **names))
             told = _sum(refunds.values()) if is_total_kept else _total(refunds)
-            events.append(event("charge.refunded", "pi_truth", second, amount=30000, charge_refunded=told))
+            events.append(event("charge.refunded", "pi_truth", second, gateway, amount=30000, charge_refunded=told))
     return events, (
         "refunded" if _total(refunds) + withdrawn >= 30000 else "completed",
         _total(refunds),
@@ -317,12 +349,21 @@ def outcome_in_order(connection: psycopg.Connection, events: list[dict[str, Any]
     """Tell the events in a shuffled order, some of them twice; what is known then."""
     told = events + [one for one in events if order.random() < 0.4]
     order.shuffle(told)
+    gateway = events[0]["gateway"] if events else "stripe"
     with connection.transaction(force_rollback=True):
         booking_id = ask(connection, BOOK, 300)
-        task = ask(connection, "select begin_payment(%s)", booking_id)
+        task = ask(connection, "select begin_payment(%s, %s)", booking_id, gateway)
         ask(connection, "select attach_payment(%s, 'pi_truth')", task["transaction_id"])
         for one in told:
-            tell(connection, one)
+            if one["metadata"]:
+                one["metadata"] = {"transaction_id": task["transaction_id"]}
+        verdicts = {verdict_of(connection, one) for one in told}
+        assert verdicts <= {"processed", "duplicate", "foreign"}
+        mine = {one["id"]: one for one in told}
+        waiting = "select id, state from gateway_events where state <> 'processed' and id = any (%s)"
+        for known, state in connection.execute(waiting, [list(mine)]).fetchall():
+            assert state == "unmatched"  # so that reconciliation tries it again
+            tell(connection, mine[known])
         query = "select status, amount_refunded, amount_withdrawn, review_reason from transactions"
         status, refunded, withdrawn, review = fetch_row(
             connection, f"{query} where booking_id::text = %s", [booking_id]

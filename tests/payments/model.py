@@ -13,6 +13,8 @@ ORDER = (
     "won",
 )
 
+LATER = 10**9  # the second of what is done now; the news that are told are of long ago
+
 
 @dataclass
 class Dispute:
@@ -38,7 +40,7 @@ class Payment:
 
     number: int
     amount: int
-    is_manual: bool = False
+    gateway: str = "manual"
     is_superseded: bool = False
     paid: int | None = None
     news: tuple[int, int] | None = None  # (second, 1 processing or 2 failed)
@@ -46,6 +48,10 @@ class Payment:
     refunds: dict[str, tuple[int, str]] = field(default_factory=dict)  # id -> (amount, status)
     disputes: dict[str, Dispute] = field(default_factory=dict)
     review: str | None = None
+
+    @property
+    def is_manual(self) -> bool:
+        return self.gateway == "manual"
 
     @property
     def withdrawn(self) -> int:
@@ -102,8 +108,8 @@ class Booking:
     def live(self) -> Payment | None:
         return next((payment for payment in self.payments if payment.is_live), None)
 
-    def begin(self) -> Payment | str:
-        """The payment to be paid now, or the code of the refusal."""
+    def begin(self, gateway: str) -> Payment | str:
+        """The payment to be paid now by this gateway, or the code of the refusal."""
         if self.status == "Cancelled":
             return "booking_cancelled"
         if any(payment.status == "completed" for payment in self.payments):
@@ -115,10 +121,10 @@ class Booking:
         under_way = [payment for payment in self.payments if payment.status == "processing"]
         if under_way:
             return min(under_way, key=lambda payment: (payment.is_superseded, payment.number))
-        if (live := self.live) and live.amount == self.price:
+        if (live := self.live) and (live.amount, live.gateway) == (self.price, gateway):
             return live
         self.supersede()
-        self.payments.append(Payment(len(self.payments), self.price))
+        self.payments.append(Payment(len(self.payments), self.price, gateway))
         return self.payments[-1]
 
     def supersede(self, but: Payment | None = None) -> None:
@@ -136,11 +142,17 @@ class Booking:
             self.supersede()
         self.status = "Cancelled"
 
+    def capture(self, payment: Payment) -> bool:
+        """We are about to take the money that its payer has agreed to; not of what is not wanted any more."""
+        if payment.is_live:
+            payment.news = (LATER, 1)
+        return payment.is_live
+
     def tell(self, payment: Payment, kind: str, second: int, amount: int) -> None:
         """An event of the gateway about one of the payments."""
         if kind == "payment.succeeded":
             self._complete(payment, amount)
-        elif payment.paid is None and not payment.is_canceled:
+        elif kind != "payment.approved" and payment.paid is None and not payment.is_canceled:
             self._move(payment, kind, second)
         self.settle()
 

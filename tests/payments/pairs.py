@@ -2,14 +2,16 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 from tests.payments.crashes import Battlefield
 from tests.payments.people import Trip
 
-# What the booking is before: nothing was begun · a payment page is open · it is paid · the money was lost to a dispute.
-NEW, OPEN, PAID, LOST = "new", "open", "paid", "lost"
+# What the booking is before: nothing was begun · a payment page is open · its payer has agreed and closed the window ·
+# it is paid · the money was lost to a dispute.
+NEW, OPEN, APPROVED, PAID, LOST = "new", "open", "approved", "paid", "lost"
 # (before, one deed, the other): methods of Trip. `buy` begins a payment and pays it, `pay` uses the page that is open.
 PAIRS = [
     (NEW, "buy", "buy"),
@@ -35,6 +37,14 @@ PAIRS = [
     (OPEN, "reprice", "cancel"),
     (OPEN, "reprice", "note_paid"),
     (OPEN, "cancel", "note_paid"),
+    (OPEN, "approve", "buy"),
+    (OPEN, "approve", "cancel"),
+    (APPROVED, "capture", "capture"),
+    (APPROVED, "capture", "buy"),
+    (APPROVED, "capture", "cancel"),
+    (APPROVED, "capture", "reprice"),
+    (APPROVED, "capture", "note_paid"),
+    (APPROVED, "capture", "delete"),
     (PAID, "refund", "refund"),
     (PAID, "refund_by_key", "refund_by_key"),
     (PAID, "refund_twice", "refund_in_the_dashboard"),
@@ -61,20 +71,25 @@ PAIRS = [
 ]
 
 
-def run_pairs(field: Battlefield, seed: int, latency: float) -> Counter[str]:
+def run_pairs(field: Battlefield, seed: int, by: Sequence[str], latency: float) -> Counter[str]:
     """Every pair once, all at a time, then the books; how many came to be what. Half of the rounds have no webhooks."""
     chance = Random(seed)
     field.delay(0, chance)
-    trips = field.trips(len(PAIRS), chance)
+    field.slow_refunds(chance)
+    trips = field.trips(len(PAIRS), chance, by)
     with ThreadPoolExecutor(2 * len(PAIRS)) as people:
         list(people.map(prepare, trips, [before for before, *_ in PAIRS]))
-        field.stripe.wait_delivered(60)
+        for control in field.gateways.values():
+            control.wait_delivered(60)
         field.mute(chance.random() < 0.5)
         field.delay(latency, chance)
+        acts = []
         for trip, (_, one, other) in zip(trips, PAIRS, strict=True):
             for deed in (one, other):
-                people.submit(act, trip, deed, chance.uniform(0, 0.3 + latency / 2))
-    field.settle()
+                acts.append(people.submit(act, trip, deed, chance.uniform(0, 0.3 + latency / 2)))
+        for acted in acts:
+            acted.result()
+    field.settle(trips)
     before = Counter(field.statuses)
     field.compare(trips)
     return field.statuses - before
@@ -84,8 +99,10 @@ def prepare(trip: Trip, before: str) -> None:
     """Bring a new booking so far."""
     if before != NEW:
         trip.begin()
+    if before == APPROVED:
+        trip.approve()
     if before in (PAID, LOST):
-        trip.confirm(trip.open_pages[-1], trip.chance.choice(["pm_card_visa"] * 4 + ["pm_card_pendingRefund"]))
+        trip.pay_by(trip.open_pages[-1], is_back=True)
     if before == LOST:
         trip.lose()
 

@@ -4,17 +4,20 @@ import contextlib
 import random
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
-from devstack.stripe import Control, StripeRefused
+from devstack.gateway import Control, GatewayRefused
+from devstack.gateway.client import How
 from tests.payments.books import Booking
 
-CREATE, REFUND = "/api/payments/create-payment-intent", "/api/payments/refund"
-# How a dispute may go on once it was opened as a chargeback, or as an inquiry; each step is a method of Control.
+CREATE, CAPTURE, REFUND = (f"/api/payments/{name}" for name in ("create-payment-intent", "capture", "refund"))
+# How a dispute may go on once it was opened as a chargeback, or as an inquiry; each step is a method of Control. What a
+# gateway does not have, it refuses.
 CHARGEBACKS = (
     (),
     (("respond",),),
@@ -24,7 +27,8 @@ CHARGEBACKS = (
     (("close_dispute", "won"), ("appeal", "lost")),
 )
 INQUIRIES = ((), (("close_dispute", "warning_closed"),), (("escalate",),), (("escalate",), ("close_dispute", "lost")))
-
+# Of what is refunded and disputed in part, in minor units: no gateway refunds less than a hundred.
+SMALL, SMALLER = 200, 100
 
 PATIENCE = 40  # seconds that a person goes on trying; a real PostgREST may need half of them after a kill
 
@@ -32,9 +36,9 @@ PATIENCE = 40  # seconds that a person goes on trying; a real PostgREST may need
 class Door:
     """The service from outside: a call is made again while it is answered by a 5xx or not at all."""
 
-    def __init__(self, url: str, staff_token: str, stripe: Control) -> None:
+    def __init__(self, url: str, staff_token: str, gateways: Mapping[str, Control]) -> None:
         self.http = httpx.Client(base_url=url, timeout=30, limits=httpx.Limits(max_connections=200))
-        self.token, self.stripe = staff_token, stripe
+        self.token, self.gateways = staff_token, gateways
         self.patience = float(PATIENCE)
         self.faults = 0  # calls that were answered by a 5xx or not at all
         self.refusals: Counter[str] = Counter()  # by code
@@ -62,17 +66,28 @@ class Door:
         return None
 
 
+@dataclass(frozen=True)
+class Page:
+    """A payment page that somebody has open."""
+
+    control: Control
+    payment_id: str
+    transaction_id: str
+
+
 @dataclass
 class Trip:
-    """One booking, and everybody who does something to it."""
+    """One booking, and everybody who does something to it. ``by``: the gateways that its payers choose among."""
 
     door: Door
     booking_id: str
     price: int  # minor units
     chance: random.Random
+    by: Sequence[str]
     new_price: int | None = None
-    open_pages: list[str] = field(default_factory=list)  # client secrets
-    paid: list[str] = field(default_factory=list)  # intents
+    open_pages: list[Page] = field(default_factory=list)
+    paid: list[Page] = field(default_factory=list)
+    slow: list[Page] = field(default_factory=list)  # paid in a way that takes its time
     dispute_id: str | None = None
     refunds_asked: int = 0
     changed_at: float | None = None
@@ -86,27 +101,70 @@ class Trip:
 
     def begin(self) -> None:
         key = f"page-{self.booking_id}-{self.chance.random()}" if self.chance.random() < 0.3 else None
-        begun = self.door.insist("POST", CREATE, {"bookingId": self.booking_id}, key=key, is_staff=False)
+        asked = {"bookingId": self.booking_id, "gateway": self.chance.choice(self.by)}
+        begun = self.door.insist("POST", CREATE, asked, key=key, is_staff=False)
         if begun:
-            self.open_pages.append(begun["clientSecret"])
+            control = self.door.gateways[begun["gateway"]]
+            self.open_pages.append(Page(control, begun["paymentIntentId"], begun["transactionId"]))
 
     def pay(self) -> None:
-        """By the page opened last; a first card may be declined, and the payer then takes another there."""
-        for secret in self.open_pages[-1:]:
+        """By a page that is open; a first card may be declined, and the payer then takes another there."""
+        for page in self._any_page():
             if self.chance.random() < 0.2:
-                self.confirm(secret, "pm_card_chargeDeclined")
-            self.confirm(secret, self.chance.choice(["pm_card_visa"] * 8 + ["pm_card_pendingRefund"]))
+                self.pay_by(page, "declined", is_back=True)
+            if self.chance.random() < 0.15:
+                self.pay_by(page, "approved")
+            else:
+                self.pay_by(page, is_back=self.chance.random() < 0.8)
+
+    def approve(self) -> None:
+        """And close the window, so that the worker takes the money."""
+        for page in self._any_page():
+            self.pay_by(page, "approved")
 
     def debit(self) -> None:
         """From a bank account, which takes a second."""
-        for secret in self.open_pages[-1:]:
-            self.confirm(secret, self.chance.choice(["pm_usBankAccount_success", "pm_usBankAccount_noAccount"]))
+        for page in self._any_page():
+            self.pay_by(page, "slow", is_back=True)
+            time.sleep(1)
+            self.end_slow()
 
-    def confirm(self, secret: str, card: str) -> None:
-        with contextlib.suppress(StripeRefused):  # canceled or paid meanwhile
-            intent = self.door.stripe.confirm(secret, card)
-            if intent["status"] in ("succeeded", "processing"):
-                self.paid.append(intent["id"])
+    def pay_by(self, page: Page, how: How = "paid", *, is_back: bool = False) -> None:
+        """At the gateway's own page, from where not everybody comes back to ours."""
+        with contextlib.suppress(GatewayRefused):  # canceled or paid meanwhile
+            proof = page.control.pay(page.payment_id, how)["proof"]
+            if how != "declined":
+                self.paid.append(page)
+            if how == "slow":
+                self.slow.append(page)
+            if is_back:
+                self.come_back(page, proof)
+
+    def come_back(self, page: Page, proof: dict[str, str] | None = None) -> None:
+        """Our page says that its payer has agreed."""
+        told = {"transactionId": page.transaction_id, "proof": proof}
+        self.door.insist("POST", CAPTURE, told, is_staff=False)
+
+    def capture(self) -> None:
+        for page in self._any_page():
+            self.come_back(page)
+
+    def end_slow(self) -> bool:
+        """What takes its time comes, or comes to nothing; whether anything did."""
+        return bool([page for page in self.slow[:] if self._end(page)])
+
+    def _end(self, page: Page) -> bool:
+        """Refused while it was not taken yet."""
+        try:
+            page.control.settle(page.payment_id, self.chance.choice(["succeeded", "failed"]))
+        except GatewayRefused:
+            return False
+        self.slow.remove(page)
+        return True
+
+    def _any_page(self) -> list[Page]:
+        """One of the last two, in a list; nothing where none is open."""
+        return [self.chance.choice(self.open_pages[-2:])] if self.open_pages else []
 
     def buy(self) -> None:
         self.begin()
@@ -146,18 +204,18 @@ class Trip:
     def refund_twice(self) -> Any:
         """Two clicks at once, and a third when both are answered."""
         key = self.chance.choice([None, f"refund-{self.booking_id}"])
-        amount = self.chance.choice([None, 1, 20])
+        amount = self.chance.choice([None, SMALLER, SMALL])
         with ThreadPoolExecutor(2) as hands:
             asked = [hands.submit(self.refund, key, amount) for _ in range(2)]
         again = self.refund(key, amount)
         return again or next((click.result() for click in asked if click.result()), None)
 
     def refund_in_the_dashboard(self) -> None:
-        for intent in self.paid[-1:]:
-            with contextlib.suppress(StripeRefused):
-                self.door.stripe.refund(intent, self.chance.choice([1, 25, None]))
+        with contextlib.suppress(GatewayRefused):
+            for page in self.paid[-1:]:
+                page.control.refund(page.payment_id, self.chance.choice([SMALLER, SMALL, None]))
 
-    # --- banks and Stripe
+    # --- banks and gateways
 
     def dispute(self) -> None:
         self.open_dispute(inquiry=False, steps=self.chance.choice(CHARGEBACKS))
@@ -166,26 +224,28 @@ class Trip:
         self.open_dispute(inquiry=True, steps=self.chance.choice(INQUIRIES))
 
     def open_dispute(self, inquiry: bool, steps: Any) -> None:
-        for intent in self.paid[-1:]:
-            with contextlib.suppress(StripeRefused):  # all of it was refunded
-                amount = self.chance.choice([None, 30])
-                self.dispute_id = self.door.stripe.dispute(intent, amount, inquiry=inquiry)["id"]
+        with contextlib.suppress(GatewayRefused):  # all of it was refunded
+            for page in self.paid[-1:]:
+                amount = self.chance.choice([None, SMALL])
+                self.dispute_id = page.control.dispute(page.payment_id, amount, inquiry=inquiry)["id"]
                 for name, *how in steps:
-                    # Stripe's times are whole seconds, and no bank decides twice in one.
+                    # Times there are whole seconds, and no bank decides twice in one.
                     time.sleep(1.1 if name == "appeal" else self.chance.uniform(0, 0.3))
-                    getattr(self.door.stripe, name)(self.dispute_id, *how)
+                    self.dispute_id = getattr(page.control, name)(self.dispute_id, *how)["id"]
 
     def lose(self) -> None:
         self.open_dispute(inquiry=False, steps=(("close_dispute", "lost"),))
 
     def win_the_appeal(self) -> None:
-        if self.dispute_id:
-            with contextlib.suppress(StripeRefused):
-                time.sleep(1.1)
-                self.door.stripe.appeal(self.dispute_id, "won")
+        with contextlib.suppress(GatewayRefused):  # all of it was refunded
+            for page in self.paid[-1:]:
+                if self.dispute_id:
+                    time.sleep(1.1)
+                    page.control.appeal(self.dispute_id, "won")
 
     def send_again(self) -> None:
         """Each event of the payment once more, three copies at once."""
-        for intent in self.paid[-1:]:
-            for event in self.door.stripe.events(about=intent):
-                self.door.stripe.deliver(event["id"], copies=3)
+        with contextlib.suppress(GatewayRefused):
+            for page in self.paid[-1:]:
+                for event in page.control.events(about=page.payment_id):
+                    page.control.deliver(event["id"], copies=3)

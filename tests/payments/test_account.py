@@ -7,14 +7,17 @@ import stripe as sdk
 from service.payments.gateways.stripe_events import KINDS
 from service.payments.reconciliation import reconcile
 from service.payments.store import list_work
+from tests import gateways
 from tests.factories import unused_booking_id
+from tests.sure import fetch_row
 
 CREATE = "/api/payments/create-payment-intent"
 WEBHOOK = "https://travel.example/api/payments/process-webhook"
 
 
 @pytest.fixture
-def command(app):
+def command(app_with):
+    app = app_with(**gateways.NO_OTHERS)
     return lambda *args: app.test_cli_runner().invoke(args=["payments", "test-connection", *args])
 
 
@@ -40,7 +43,7 @@ def test_a_payment_stays_on_the_page(api, stripe, book):
 
 def test_a_good_account_is_told_and_its_test_payment_canceled(command, account):
     result = command()
-    assert (result.exit_code, result.output) == (0, "The gateway takes payments, and tells of them.\n")
+    assert (result.exit_code, result.output) == (0, "Stripe takes payments, and tells of them.\n")
     tried = [one for one in account.ledger()["payment_intents"] if (one["description"] or "").startswith("Test of the")]
     assert {one["status"] for one in tried} == {"canceled"}
 
@@ -75,15 +78,15 @@ def test_a_key_that_is_no_good_and_none_at_all_are_said(app_with):
 
     result = run(STRIPE_SECRET_KEY="sk_test_of_nobody")
     assert result.exit_code == 1 and "Stripe refused the test payment" in result.output
-    assert run(STRIPE_SECRET_KEY=None).output == "Error: STRIPE_SECRET_KEY is not set.\n"
-    assert "STRIPE_WEBHOOK_SECRET is not set" in run(STRIPE_WEBHOOK_SECRET=None).output
+    assert run(**gateways.NONE).output == "Error: No payment gateway is configured: see .env.example.\n"
+    assert "Stripe: STRIPE_WEBHOOK_SECRET is missing" in run(STRIPE_WEBHOOK_SECRET=None).output
 
 
 # --- other payments in the same account
 
 
 def state(db: psycopg.Connection, event_id: str) -> str | None:
-    row = db.execute("select state from stripe_events where id = %s", [event_id]).fetchone()
+    row = db.execute("select state from gateway_events where id = %s", [event_id]).fetchone()
     return row[0] if row else None
 
 
@@ -94,16 +97,16 @@ def test_other_payments_in_the_account_cost_no_mail_and_no_second_look(app, stri
     events = hook.events(thing)
     for event in events:
         assert hook.send(event) == {"received": True}
-    db.execute("update stripe_events set received_at = now() - interval '1 hour' where state = 'foreign'")
+    db.execute("update gateway_events set received_at = now() - interval '1 hour' where state = 'foreign'")
     with app.app_context():
-        waiting = {event["id"] for event in list_work()["events"]}
+        waiting = {event["id"] for event in list_work(["stripe"], [])["events"]}
         reconcile()
     assert not waiting & {event["id"] for event in events}
-    keys = [f"event:{event['id']}:%" for event in events]
+    keys = [f"event:stripe:{event['id']}:%" for event in events]
     told = "select count(*) from email_outbox where dedupe_key like any (%s)"
     assert db.execute(told, [keys]).fetchone() == (0,)
     assert "failed" not in {state(db, event["id"]) for event in events}
-    db.execute("update stripe_events set received_at = now() - interval '31 days' where state = 'foreign'")
+    db.execute("update gateway_events set received_at = now() - interval '31 days' where state = 'foreign'")
     with app.app_context():
         reconcile()
     assert {state(db, event["id"]) for event in events} == {None}
@@ -167,10 +170,8 @@ def test_a_customer_whose_payment_could_not_be_made_is_known(customer, stripe, b
     stripe.outage("error", status=400, path="/v1/payment_intents")
     customer.api.call("POST", CREATE, json={"bookingId": book(customer_id=customer.id)}, expect=502)
     stripe.end_outages()
-    (stored,) = db.execute("select stripe_customer_id from customers where id = %s", [customer.id]).fetchone() or (
-        None,
-    )
-    assert stored and stripe.get(stored)["email"] == customer.email
+    (stored,) = fetch_row(db, "select gateway_customer_id from gateway_customers where customer_id = %s", [customer.id])
+    assert stripe.get(stored)["email"] == customer.email
 
 
 def test_the_gateways_customer_goes_with_the_account(app, customer, stripe, book, db):
@@ -180,8 +181,7 @@ def test_the_gateways_customer_goes_with_the_account(app, customer, stripe, book
         assert reconcile()["customers"] == 1
         assert "customers" not in reconcile()
     assert known not in [one["id"] for one in stripe.ledger()["customers"] if not one.get("deleted")]
-    row = db.execute("select stripe_customer_id, email from customers where id = %s", [customer.id]).fetchone()
-    assert row == (None, None)
+    assert db.execute("select from gateway_customers where customer_id = %s", [customer.id]).fetchone() is None
 
 
 def test_one_that_cannot_be_deleted_yet_is_tried_again(app, customer, stripe, book):

@@ -9,6 +9,7 @@ import pytest
 
 from service.errors import Unavailable
 from service.payments import store
+from tests import gateways
 from tests.client import Client
 from tests.factories import make_customer
 from tests.payments.conftest import database_requests
@@ -36,6 +37,8 @@ def test_a_guest_gets_an_intent_of_the_bookings_amount(api, stripe, book):
         "stripeCustomerId": None,
         "email": None,
         "name": None,
+        "gateway": "stripe",
+        "checkout": {"clientSecret": intent["client_secret"]},
     }
     assert (intent["amount"], intent["currency"], intent["customer"]) == (29999, "usd", None)
     assert intent["metadata"] == {"booking_id": booking_id, "transaction_id": answer["transactionId"]}
@@ -81,7 +84,9 @@ def test_what_stripe_does_not_know_any_more_is_made_anew(customer, stripe, db, b
     new = customer.api.post(CREATE, {"bookingId": booking_id})
     assert new["paymentIntentId"] != old["paymentIntentId"]
     assert new["stripeCustomerId"] != old["stripeCustomerId"]
-    stored = db.execute("select stripe_customer_id from customers where id = %s", [customer.id]).fetchone()
+    stored = db.execute(
+        "select gateway_customer_id from gateway_customers where customer_id = %s", [customer.id]
+    ).fetchone()
     assert stored == (new["stripeCustomerId"],)
 
 
@@ -286,7 +291,7 @@ def test_a_key_of_the_client_leads_to_the_same_payment_for_a_day(api, db, book):
 def test_one_key_for_two_bookings_at_once_leads_to_one_payment(stack, db, book):
     one, other, key = book(), book(), f"key-{book()}"
     query = (
-        "select begin_payment(%s, p_amount => 29999, p_currency => 'usd', p_key => %s, p_request_hash => %s,"
+        "select begin_payment(%s, 'stripe', p_amount => 29999, p_currency => 'usd', p_key => %s, p_request_hash => %s,"
         " p_agency_currency => 'usd')"
     )
     with psycopg.connect(stack.postgres.uri()) as connection, ThreadPoolExecutor(1) as threads:
@@ -360,9 +365,9 @@ def test_without_the_header_it_is_a_guest_whatever_cookie_is_there(api, customer
     api.post(CREATE, own, headers={"Cookie": "jklg_customer=x.y.z"})
 
 
-def test_without_stripe_the_answer_says_so(app_with, book, ledger):
+def test_without_a_gateway_the_answer_says_so(app_with, book, ledger):
     booking_id = book()
-    bare = Client(app_with(STRIPE_SECRET_KEY=None))
+    bare = Client(app_with(**gateways.NONE))
     answer = bare.post(CREATE, {"bookingId": booking_id}, expect=503)
     assert answer["code"] == "payments_not_configured"
     assert ledger.transactions(booking_id) == []

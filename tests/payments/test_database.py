@@ -52,7 +52,9 @@ def test_nobody_changes_the_audit_log(stack, paid, role, change):
             connection.execute(change)
 
 
-@pytest.mark.parametrize("table", ["transactions", "transaction_audit_logs", "refunds", "disputes", "stripe_events"])
+@pytest.mark.parametrize(
+    "table", ["transactions", "transaction_audit_logs", "refunds", "disputes", "gateway_events", "unverified_events"]
+)
 @pytest.mark.parametrize("role", ["anon", "authenticated"])
 def test_no_role_of_the_browser_sees_money(stack, table, role):
     with psycopg.connect(stack.postgres.uri()) as connection:
@@ -90,7 +92,7 @@ def test_a_booking_with_money_cannot_be_deleted(db, paid):
         "amount_refunded = -1",
         "currency = 'USD'",
         "status = 'paid'",
-        "gateway = 'cash'",
+        "gateway = 'Cash 1'",
         "metadata = '[]'",
     ],
 )
@@ -102,7 +104,7 @@ def test_impossible_transactions_are_refused(db, paid, change):
 
 def test_a_booking_has_one_live_payment(db, book):
     booking_id = book()
-    insert = "insert into transactions (booking_id, amount, currency) values (%s, 100, 'usd')"
+    insert = "insert into transactions (gateway, booking_id, amount, currency) values ('stripe', %s, 100, 'usd')"
     db.execute(insert, [booking_id])
     with pytest.raises(psycopg.errors.UniqueViolation), db.transaction():
         db.execute(insert, [booking_id])

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from service.payments import desk
+from tests import gateways
 from tests.client import Client
 from tests.factories import make_staff, unused_booking_id
 from tests.payments.test_webhooks import example
@@ -162,7 +163,7 @@ def test_an_event_waits_and_is_replayed(admin, hook, book, db, ledger):
         False,
     )
     assert admin.api.post(replay) == {"verdict": "unmatched"}
-    db.execute("update stripe_events set received_at = now() - interval '31 days' where id = %s", [event["id"]])
+    db.execute("update gateway_events set received_at = now() - interval '31 days' where id = %s", [event["id"]])
     assert one(admin.api.get(DESK)["events"], id=event["id"])["is_given_up"] is True
     book(id=booking_id)
     assert admin.api.post(replay) == {"verdict": "processed"}
@@ -195,8 +196,8 @@ def test_reconciling_tells_what_it_did(admin, api, stripe, book, ledger):
     assert ledger.booking(booking_id) == ("Paid", "Confirmed")
 
 
-def test_without_stripe_there_is_nothing_to_ask(app_with, admin):
-    lone = Client(app_with(STRIPE_SECRET_KEY=None), admin.token)
+def test_without_a_gateway_there_is_nothing_to_ask(app_with, admin):
+    lone = Client(app_with(**gateways.NONE), admin.token)
     assert lone.post("/api/payments/reconcile", expect=503)["code"] == "payments_not_configured"
     lone.get(DESK)
 

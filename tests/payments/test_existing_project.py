@@ -29,12 +29,12 @@ def test_a_booking_paid_before_has_its_transaction(old):
     assert found.fetchall() == [(1, "manual", 4999800, "completed", "inr")]
     assert ask(old, "select payment_status from bookings where id = 1") == "Paid"
     with pytest.raises(psycopg.Error) as refused:
-        ask(old, "select begin_payment('1')")
+        ask(old, "select begin_payment('1', 'stripe')")
     assert refused.value.diag.message_hint == "already_paid"
 
 
 def test_an_unpaid_booking_is_paid_by_its_number(old):
-    task = ask(old, "select begin_payment('2')")
+    task = ask(old, "select begin_payment('2', 'stripe')")
     assert (task["booking_id"], task["amount"], task["currency"]) == (2, 2499900, "inr")
     ask(old, "select attach_payment(%s, 'pi_2')", task["transaction_id"])
     tell(old, event("payment.succeeded", "pi_2", 1, amount=2499900, currency="inr"))
@@ -64,5 +64,5 @@ def test_a_payment_made_from_metadata_finds_a_numbered_booking(old):
 @pytest.mark.parametrize("booking_id", ["6f1c4c0e-0000-4000-8000-000000000000", "99999999999", "x", ""])
 def test_what_cannot_be_an_id_names_no_booking(old, booking_id):
     with pytest.raises(psycopg.Error) as refused:
-        ask(old, "select begin_payment(%s)", booking_id)
+        ask(old, "select begin_payment(%s, 'stripe')", booking_id)
     assert refused.value.sqlstate == "PT404"

@@ -144,7 +144,7 @@ def test_after_a_long_outage_the_same_again_is_answered(admin, paid, stripe, set
     db.execute("update refunds set created_at = now() - interval '12 minutes' where status = 'reserved'")
     admin.api.post(REFUND, body, expect=503)
     stripe.end_outages()
-    db.execute("select claim_payment_work(0)")
+    db.execute("select claim_payment_work('{stripe}', 0)")
     db.execute("update refunds set lease_until = now() where status = 'reserved'")
     assert admin.api.post(REFUND, body)["amount"] == 5000
     assert admin.api.post(REFUND, body)["repeated"] is True

@@ -48,7 +48,7 @@ def test_a_stranger_beside_a_live_payment_is_not_handed_out(service_role):
     """The booking's own was declined, a stranger is processing, and now the first is tried again."""
     with service_role.transaction(force_rollback=True):
         booking_id = ask(service_role, BOOK, 300)
-        task = ask(service_role, "select begin_payment(%s)", booking_id)
+        task = ask(service_role, "select begin_payment(%s, 'stripe')", booking_id)
         ask(service_role, "select attach_payment(%s, 'pi_old')", task["transaction_id"])
         tell(service_role, event("payment.failed", "pi_old", 1, amount=30000))
         tell(service_role, event("payment.processing", "pi_x", 2, amount=30000, metadata={"booking_id": booking_id}))
@@ -62,9 +62,9 @@ def test_what_was_opened_for_another_price_is_not_handed_out(service_role):
     """As one that was open before there was a trigger that closes it."""
     with service_role.transaction(force_rollback=True):
         booking_id = ask(service_role, BOOK, 300)
-        old = ask(service_role, "select begin_payment(%s)", booking_id)
+        old = ask(service_role, "select begin_payment(%s, 'stripe')", booking_id)
         service_role.execute("update transactions set amount = 25000 where id = %s", [old["transaction_id"]])
-        new = ask(service_role, "select begin_payment(%s)", booking_id)
+        new = ask(service_role, "select begin_payment(%s, 'stripe')", booking_id)
         assert (new["amount"], new["transaction_id"] == old["transaction_id"]) == (30000, False)
 
 

@@ -110,7 +110,7 @@ def test_filters_narrow_the_list(guide, api, paid, book, db):
     assert found(status="completed") == {booking_id}
     assert found(status="pending") == {open_one}
     assert found(gateway="stripe") == {booking_id, open_one}
-    assert found(gateway="paypal") == set()
+    assert found(gateway="razorpay") == set()
     assert found(bookingId=booking_id) == {booking_id}
     assert found(q="o'brien, (") == {booking_id}
     assert found(q=intent) == {booking_id}

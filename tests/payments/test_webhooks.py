@@ -44,7 +44,7 @@ def example(hook: Hook | None = None, **changes: Any) -> dict[str, Any]:
 
 
 def stored(db) -> int:
-    return db.execute("select count(*) from stripe_events").fetchone()[0]
+    return db.execute("select count(*) from gateway_events").fetchone()[0]
 
 
 BODIES = {
@@ -310,7 +310,7 @@ def test_a_payment_nobody_knows_is_parked_where_it_says_that_it_is_ours(hook, db
     event = example(hook, metadata=metadata)
     assert hook.send(event) == {"received": True}
     assert hook.send(event) == {"received": True}
-    found = db.execute("select state, attempts, transaction_id from stripe_events where id = %s", [event["id"]])
+    found = db.execute("select state, attempts, transaction_id from gateway_events where id = %s", [event["id"]])
     assert found.fetchall() == [("unmatched" if ours else "foreign", 2, None)]
 
 
@@ -319,7 +319,7 @@ def test_an_event_whose_effect_fails_is_kept_and_sent_again(hook, db, book, ledg
     event = example(hook, amount_received=10**30, metadata={"booking_id": booking_id})
     answer = hook.send(event, expect=500)
     assert answer == {"error": "The event could not be processed yet.", "code": "event_failed"}
-    query = "select state, attempts, last_error like '22003 %%' from stripe_events where id = %s"
+    query = "select state, attempts, last_error like '22003 %%' from gateway_events where id = %s"
     assert db.execute(query, [event["id"]]).fetchone() == ("failed", 1, True)
     event["data"]["object"]["amount_received"] = 29999
     hook.send(event)

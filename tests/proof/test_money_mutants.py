@@ -60,6 +60,20 @@ MUTANTS = {
     "cancelled stays payable": ("tg_bookings__close_payment", "new.status <> 'Cancelled'", "true"),
     "failed debits stay payable": ("move_payment", "not v_is_wanted", "false"),
     "old prices are paid": ("open_payment", "and amount = v_amount", ""),
+    "another gateway's is handed out": ("open_payment", "and gateway = p_gateway", ""),
+    "what nobody wants is taken": ("public.begin_capture", "and is_live", ""),
+    "approved is paid": ("approve_payment", "set approved_at = p_at", "set status = 'processing', approved_at = p_at"),
+    "gateways share their names": (
+        "lock_event_transaction",
+        "where gateway = v_gateway and gateway_payment_id = v_payment_id for",
+        "where gateway_payment_id = v_payment_id for",
+    ),
+    "a charge names no payment": (
+        "lock_event_transaction",
+        "where gateway = v_gateway and gateway_charge_id = v_charge_id",
+        "where false",
+    ),
+    "what named a charge is forgotten": ("lock_event_transaction", "or charge_id = v_charge_id", ""),
     "cash leaves cards open": (
         "note_payment_by_hand",
         "perform app.supersede_payments(v_booking.id);",
@@ -82,7 +96,8 @@ def owner(stack: Stack) -> Iterator[psycopg.Connection]:
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_broken_rule_is_noticed(stack: Stack, owner: psycopg.Connection, name: str) -> None:
     function, there, instead = MUTANTS[name]
-    text = owner.execute("select pg_get_functiondef(%s::regproc)", [f"app.{function}"]).fetchone()[0]
+    named = function if "." in function else f"app.{function}"
+    text = owner.execute("select pg_get_functiondef(%s::regproc)", [named]).fetchone()[0]
     assert there in text
     owner.execute(text.replace(there, instead))
     try:

@@ -15,7 +15,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from devstack.stripe import Control, signed
+from devstack.stripe import signed
 from tests.conftest import DIRECTORY
 from tests.factories import make_booking
 from tests.payments.crashes import LATENCIES, PARTS, Battlefield, battlefield
@@ -23,17 +23,19 @@ from tests.payments.histories import Bookings, gateway_histories, outcome_in_ord
 from tests.payments.pairs import PAIRS, run_pairs
 from tests.payments.test_rules import BRIEF
 from tests.payments.test_webhooks import example
+from tests.payments.ways import GATEWAYS, WAYS, control_of
 from tests.sure import fetch_row
 from tools.stack import Stack
 
 HISTORIES = settings(BRIEF, max_examples=10_000, derandomize=False, database=None, phases=[Phase.generate])
-JOURNEYS, AT_ONCE = 1000, 20
-REPETITIONS = 30  # of each pair
+JOURNEYS, AT_ONCE = 1000, 20  # by each gateway, and by all mixed
+REPETITIONS = 30  # of each pair, likewise
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(3600)]
 
 
-def test_1000_payments_survive_parts_killed_at_random() -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_1000_payments_survive_parts_killed_at_random(way: str) -> None:
     directory, ended, started = DIRECTORY / "crashes", Counter(), time.monotonic()
     seed = random.randrange(10**6)
     try:
@@ -41,9 +43,11 @@ def test_1000_payments_survive_parts_killed_at_random() -> None:
             for number in range(JOURNEYS // AT_ONCE):
                 # Ten latencies and four parts: each part is killed under each of them, over time.
                 latency = LATENCIES[number % len(LATENCIES)]
-                ended += field.run(AT_ONCE, PARTS[(number + number // 10) % len(PARTS)], seed + number, latency)
+                ended += field.run(
+                    AT_ONCE, PARTS[(number + number // 10) % len(PARTS)], seed + number, WAYS[way], latency
+                )
             kills = JOURNEYS // AT_ONCE
-            print(f"{ended.total()} journeys, {kills} kills, {field.door.faults} failed calls: 0 cents differ")
+            print(f"{way}: {ended.total()} journeys, {kills} kills, {field.door.faults} failed calls: 0 cents differ")
             print(f"{dict(ended)} in {time.monotonic() - started:.0f} s from seed {seed}")
             print_books(field)
     finally:
@@ -51,14 +55,15 @@ def test_1000_payments_survive_parts_killed_at_random() -> None:
     assert ended["not begun"] + ended["not refunded"] < JOURNEYS * 0.1  # those that gave up, not believing
 
 
-def test_any_two_at_once_leave_the_books_equal() -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_any_two_at_once_leave_the_books_equal(way: str) -> None:
     directory, ended, started = DIRECTORY / "pairs", Counter(), time.monotonic()
     seed = random.randrange(10**6)
     try:
         with battlefield(directory) as field:
             for number in range(REPETITIONS):
-                ended += run_pairs(field, seed + number, LATENCIES[number % len(LATENCIES)])
-            print(f"{len(PAIRS)} pairs, each {REPETITIONS} times, {ended.total()} in all: 0 cents differ")
+                ended += run_pairs(field, seed + number, WAYS[way], LATENCIES[number % len(LATENCIES)])
+            print(f"{way}: {len(PAIRS)} pairs, each {REPETITIONS} times, {ended.total()} in all: 0 cents differ")
             print(f"in {time.monotonic() - started:.0f} s from seed {seed}; {field.door.faults} failed calls")
             print_books(field)
     finally:
@@ -75,9 +80,11 @@ def print_books(field: Battlefield) -> None:
                 "select review_reason, count(*) from transactions where review_reason > '' group by 1"
             ).fetchall()
         )
-    in_use = sum(call["status"] == 409 for call in field.stripe.requests("POST"))
-    print(f"at Stripe and here, in cents: {dict(field.totals)}; bookings {dict(field.statuses)}")
-    print(f"disputes {disputes}; sent back by itself {alone}; flags {flags}; keys in use at Stripe {in_use}")
+    print(f"bookings {dict(field.statuses)}")
+    for name, control in field.gateways.items():
+        in_use = sum(call["status"] == 409 for call in control.requests("POST"))
+        print(f"at {name} and here, in cents: {dict(field.totals[name])}; keys in use there {in_use}")
+    print(f"disputes {disputes}; sent back by itself {alone}; flags {flags}")
     print(f"refusals {dict(field.door.refusals)}")
 
 
@@ -104,27 +111,29 @@ def test_10000_histories_end_alike_in_any_order(service_role: psycopg.Connection
     check()
 
 
-def test_50_webhooks_a_second_while_stripe_is_slow(served: Stack) -> None:
-    """For 20 seconds, while 5 payments a second are begun and Stripe takes 5 seconds for each of its answers."""
-    stripe = Control(served.url("stripe"))
-    stripe.deliveries(on=False)
+@pytest.mark.parametrize("slow", GATEWAYS)
+def test_50_webhooks_a_second_while_a_gateway_is_slow(served: Stack, slow: str) -> None:
+    """For 20 seconds, while 5 payments a second are begun and the gateway takes 5 seconds for each of its answers."""
+    control = control_of(served, slow)
+    control.deliveries(on=False)
     with psycopg.connect(served.postgres.uri(), autocommit=True) as db:
         paid, begun = ([make_booking(db) for _ in range(count)] for count in (1000, 100))
-    stripe.outage("delay", seconds=5)
+    control.outage("delay", seconds=5)
     limits = httpx.Limits(max_connections=100)
     with httpx.Client(base_url=served.url("service"), timeout=30, limits=limits) as http:
-        load = Load(http, served.secrets["stripe_webhook_secret"])
+        load = Load(http, served.secrets["stripe_webhook_secret"], slow)
         with ThreadPoolExecutor(100) as pool:
             for number, booking in enumerate(paid):
                 pool.submit(load.deliver, booking)
                 if number % 10 == 0:
                     pool.submit(load.begin, begun[number // 10])
                 load.wait_until(number * 0.02)
-    stripe.end_outages()
-    stripe.http.close()
+    control.end_outages()
+    control.http.close()
     cuts = [round(cut * 1000) for cut in statistics.quantiles(load.took, n=100)]
     rate = len(load.took) / load.lasted
-    print(f"{rate:.0f} webhooks/s: p50 {cuts[49]} ms, p95 {cuts[94]} ms, p99 {cuts[98]} ms; begun {dict(load.begun)}")
+    print(f"{slow} slow, begun {dict(load.begun)}:")
+    print(f"{rate:.0f} webhooks/s: p50 {cuts[49]} ms, p95 {cuts[94]} ms, p99 {cuts[98]} ms")
     assert load.statuses == {200: 1000}
     assert cuts[94] < 300
 
@@ -132,8 +141,8 @@ def test_50_webhooks_a_second_while_stripe_is_slow(served: Stack) -> None:
 class Load:
     """Webhooks of payments without a row, each with its effect; and payments begun beside them."""
 
-    def __init__(self, http: httpx.Client, secret: str) -> None:
-        self.http, self.secret, self.started = http, secret, time.monotonic()
+    def __init__(self, http: httpx.Client, secret: str, gateway: str) -> None:
+        self.http, self.secret, self.gateway, self.started = http, secret, gateway, time.monotonic()
         self.took: list[float] = []
         self.statuses, self.begun = Counter(), Counter()
         self.lasted = 0.0
@@ -147,7 +156,9 @@ class Load:
         self.lasted = time.monotonic() - self.started
 
     def begin(self, booking: str) -> None:
-        answer = self.http.post("/api/payments/create-payment-intent", json={"bookingId": booking})
+        answer = self.http.post(
+            "/api/payments/create-payment-intent", json={"bookingId": booking, "gateway": self.gateway}
+        )
         self.begun[answer.status_code] += 1
 
     def wait_until(self, second: float) -> None:

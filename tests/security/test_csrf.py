@@ -22,6 +22,8 @@ FOREIGN: list[dict[str, str]] = [
     {"Origin": "https://evil.example", "Referer": "http://localhost/", "X-Requested-With": "XMLHttpRequest"},
     {"Referer": "http://localhost/"},
 ]
+# Without the header `Authorization` the payer is a guest, whatever cookie there is.
+GUESTS_BY_HEADER = ("/api/payments/create-payment-intent", "/api/payments/capture")
 # What a form or a beacon of another site can send without asking first.
 SIMPLE = ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x")
 
@@ -34,8 +36,7 @@ def writing(app: Flask) -> Iterator[tuple[str, str, bool]]:
             asked = operations[method.lower()].get("security")
             address = path.replace("{customer_id}", "CUSTOMER").replace("{user_id}", "1").replace("{key}", "k")
             parts = ("1" if "{" in part and "uuid" not in part else part for part in address.split("/"))
-            # Without the header `Authorization` the payer is a guest, whatever cookie there is.
-            yield method, "/".join(parts), asked == [] or path == "/api/payments/create-payment-intent"
+            yield method, "/".join(parts), asked == [] or path in GUESTS_BY_HEADER
     for method in WRITES - {"PUT"}:
         yield method, "/rest/v1/bookings?id=is.null", False
 

@@ -71,7 +71,10 @@ bookings_reassign                 POST   /api/bookings/assign
 bookings_update_payment           POST   /api/bookings/update-payment
 
 guests                            POST   /api/payments/create-payment-intent
+guests                            POST   /api/payments/capture
+everybody                         GET    /api/payments/gateways
 everybody                         POST   /api/payments/process-webhook
+everybody                         POST   /api/payments/process-webhook/<gateway_name>
 signed in                         GET    /api/payments/booking/<booking_id>
 bookings_view                     GET    /api/payments/desk
 bookings_view                     GET    /api/payments/transactions
@@ -118,6 +121,8 @@ everybody                         GET    /api/email-status
 everybody                         GET    /api/openapi.json
 everybody                         GET    /api/docs
 everybody                         GET    /api/docs/assets/<path:name>
+everybody                         GET    /account/not-me
+everybody                         GET    /account/not-me.js
 everybody                         GET    /staff/payments
 everybody                         GET    /staff/payments.js
 everybody                         GET    /staff/set-password
@@ -302,7 +307,7 @@ def refusal(who: str, method: str, path: str, caller: Caller, is_own: bool) -> t
             return None
         case "guests":
             # By a cookie alone the page of a payment does not say that somebody is signed in.
-            is_guest = path.endswith("create-payment-intent") and "Authorization" not in caller.headers
+            is_guest = path.endswith(("create-payment-intent", "/capture")) and "Authorization" not in caller.headers
             state = "guest" if is_guest or caller.customer == "none" else caller.customer
         case "customer" | "own":
             state = caller.customer

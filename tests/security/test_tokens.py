@@ -204,7 +204,7 @@ def test_signing_in_never_takes_up_a_session_that_was_brought_along(kind, api: C
 @pytest.mark.parametrize("kind", ROUTES)
 def test_a_session_cookie_is_for_our_own_pages_over_tls_and_out_of_scripts_reach(kind, app_with, db, staff):
     production = Client(app_with(APP_ENV="production", BCRYPT_ROUNDS="10"))
-    person: Any = make_customer(production, db) if kind == "customer" else staff("Guide")
+    person = make_customer(production, db) if kind == "customer" else staff("Guide")
     path = "/api/customers" if kind == "customer" else "/api/auth"
     token = production.post(f"{path}/login", {"email": person.email, "password": person.password})["token"]
     (cookie,) = production.last.headers.getlist("Set-Cookie")

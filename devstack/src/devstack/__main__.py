@@ -15,7 +15,7 @@ def main() -> int:
             chosen_ports(),
             migrations=options.migrations,
             seed=options.seed,
-            webhook_url=options.webhook_url,
+            gateways={"stripe": options.webhook_url} | dict(options.gateway),
             previews=options.previews,
             currencies=options.currencies,
         )
@@ -42,9 +42,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--migrations", type=Path, help="a folder of SQL files, applied in order")
     parser.add_argument("--seed", type=Path, help="a SQL file for a fresh database")
     parser.add_argument("--webhook-url", help="where Stripe's events go")
+    text = "another payment gateway (razorpay, paypal) and where its events go; may be given several times"
+    parser.add_argument("--gateway", metavar="NAME=URL", type=_pair, action="append", default=[], help=text)
     parser.add_argument("--previews", metavar="MODULE", help="mails for the mailbox to show")
     parser.add_argument("--currencies", type=Path, metavar="FILE", help="what the local Stripe takes, as JSON")
     return parser.parse_args()
+
+
+def _pair(text: str) -> tuple[str, str | None]:
+    name, _, url = text.partition("=")
+    if name not in ("stripe", "razorpay", "paypal"):
+        raise argparse.ArgumentTypeError(f"there is no {name}")
+    return name, url or None
 
 
 if __name__ == "__main__":

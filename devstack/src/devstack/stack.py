@@ -1,4 +1,4 @@
-"""The parts together: Postgres, Supabase's API, Stripe and the mailbox, and what else a project runs beside them."""
+"""The parts together: Postgres, Supabase's API, payment gateways, the mailbox, and what a project runs beside them."""
 
 import json
 import os
@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import httpx
@@ -28,6 +29,8 @@ Ports = Mapping[str, tuple[str, int]]
 PORTS: Ports = {
     "api": ("DEVSTACK_API_PORT", 54321),
     "stripe": ("DEVSTACK_STRIPE_PORT", 12111),
+    "razorpay": ("DEVSTACK_RAZORPAY_PORT", 12112),
+    "paypal": ("DEVSTACK_PAYPAL_PORT", 12113),
     "smtp": ("DEVSTACK_SMTP_PORT", 1025),
     "mailbox": ("DEVSTACK_MAILBOX_PORT", 8025),
 }
@@ -58,11 +61,11 @@ class Stack:
     """The local parts over one directory that keeps their data. ``start`` and ``stop``, or a context manager.
 
     directory    where everything is kept; made when it is not there
-    ports        by part: api, stripe, smtp, mailbox, and those of further parts
+    ports        by part: api, the gateways, smtp, mailbox, and those of further parts
     root         the folder that the parts run in
     migrations   a folder of SQL files, applied in order when the stack starts
     seed         a SQL file for a fresh database, where ``start`` is asked for it
-    webhook_url  where the local Stripe sends its events
+    gateways     the payment gateways that are started (stripe, razorpay, paypal), and where each sends its events
     previews     a module whose mails the mailbox shows, see devstack.mailbox
     currencies   what the local Stripe takes, see devstack.stripe: a JSON file, or a query that gives its rows
     default_privileges  whether what is new in public is granted to everybody, see devstack.postgres
@@ -79,13 +82,13 @@ class Stack:
         root: Path | None = None,
         migrations: Path | None = None,
         seed: Path | None = None,
-        webhook_url: str | None = None,
+        gateways: Mapping[str, str | None] = MappingProxyType({"stripe": None}),
         previews: str | None = None,
         currencies: Path | str | None = None,
         default_privileges: bool = True,
     ) -> None:
         self.directory, self.ports, self.root = directory, ports, root or Path.cwd()
-        self.seed, self.webhook_url, self.previews, self.currencies = seed, webhook_url, previews, currencies
+        self.seed, self.gateways, self.previews, self.currencies = seed, gateways, previews, currencies
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.directory.mkdir(parents=True, exist_ok=True)
         self.postgres = Postgres(self.directory, migrations=migrations, default_privileges=default_privileges)
@@ -114,13 +117,15 @@ class Stack:
             "SUPABASE_SERVICE_ROLE_KEY": self.key("service_role"),
             "SUPABASE_ANON_KEY": self.key("anon"),
             "SUPABASE_JWT_SECRET": self.secrets["supabase_jwt_secret"],
-            "STRIPE_SECRET_KEY": self.secrets["stripe_secret_key"],
-            "STRIPE_PUBLISHABLE_KEY": self.secrets["stripe_publishable_key"],
-            "STRIPE_WEBHOOK_SECRET": self.secrets["stripe_webhook_secret"],
-            "STRIPE_API_BASE": self.url("stripe"),
+            **{name: value for gateway in self.gateways for name, value in self.gateway_environment(gateway).items()},
             "SMTP_HOST": HOST,
             "SMTP_PORT": str(self.ports["smtp"]),
         }
+
+    def gateway_environment(self, gateway: str) -> dict[str, str]:
+        """The variables of one payment gateway: its keys and where it is."""
+        keys = {name.upper(): value for name, value in self.secrets.items() if name.startswith(f"{gateway}_")}
+        return {**keys, f"{gateway.upper()}_API_BASE": self.url(gateway)}
 
     # --- starting and stopping
 
@@ -132,7 +137,7 @@ class Stack:
             self.migrate()
             if seed and is_fresh and self.seed:
                 self.postgres.execute(self.seed.read_text())
-            parts = ("api", "stripe", "mailbox")
+            parts = ("api", *self.gateways, "mailbox")
             for name in parts:
                 self.start_part(name)
             for name in parts:
@@ -210,30 +215,32 @@ class Stack:
 
     def parts(self) -> dict[str, Part]:
         """The processes by name."""
-        python, keys = [sys.executable, "-m"], self.secrets
+        python = [sys.executable, "-m"]
         api = {
             "DEVSTACK_API_PORT": str(self.ports["api"]),
             "DEVSTACK_STORAGE_DIRECTORY": str(self.directory / "storage"),
             "PGRST_DB_URI": self.postgres.uri("authenticator"),
-            "PGRST_JWT_SECRET": keys["supabase_jwt_secret"],
+            "PGRST_JWT_SECRET": self.secrets["supabase_jwt_secret"],
             "PGRST_DB_ANON_ROLE": "anon",
             "PGRST_DB_EXTRA_SEARCH_PATH": "public,extensions",
             "PGRST_DB_MAX_ROWS": "1000",
         }
-        stripe = [*python, "devstack.stripe", "--port", str(self.ports["stripe"])]
-        stripe += ["--state", str(self.directory / "stripe.sqlite")]
-        stripe += ["--api-key", keys["stripe_secret_key"], "--publishable-key", keys["stripe_publishable_key"]]
-        stripe += ["--webhook-secret", keys["stripe_webhook_secret"]]
-        stripe += ["--webhook-url", self.webhook_url] if self.webhook_url else []
-        stripe += ["--currencies", str(self._currencies())] if self.currencies else []
         mailbox = [*python, "devstack.mailbox", "--directory", str(self.directory / "mailbox")]
         mailbox += ["--smtp-port", str(self.ports["smtp"]), "--http-port", str(self.ports["mailbox"])]
         mailbox += ["--previews", self.previews] if self.previews else []
         return {
             "api": Part([*python, "devstack.api"], api, "/health"),
-            "stripe": Part(stripe, ready="/_local/health"),
+            **{name: self._gateway(name, url) for name, url in self.gateways.items()},
             "mailbox": Part(mailbox, ready="/ready"),
         }
+
+    def _gateway(self, name: str, webhook_url: str | None) -> Part:
+        """One of the local payment gateways; its keys are variables of the names that an application knows them by."""
+        command = [sys.executable, "-m", f"devstack.{name}", "--port", str(self.ports[name])]
+        command += ["--state", str(self.directory / f"{name}.sqlite")]
+        command += ["--webhook-url", webhook_url] if webhook_url else []
+        command += ["--currencies", str(self._currencies())] if self.currencies and name == "stripe" else []
+        return Part(command, self.gateway_environment(name), "/_local/health")
 
     def make_secrets(self) -> dict[str, str]:
         """New random secrets for a directory that has none yet."""
@@ -242,13 +249,21 @@ class Stack:
             "stripe_secret_key": "sk_test_" + secrets.token_hex(16),
             "stripe_publishable_key": "pk_test_" + secrets.token_hex(16),
             "stripe_webhook_secret": "whsec_" + secrets.token_hex(16),
+            "razorpay_key_id": "rzp_test_" + secrets.token_hex(7),
+            "razorpay_key_secret": secrets.token_hex(12),
+            "razorpay_webhook_secret": secrets.token_hex(16),
+            "paypal_client_id": "client-" + secrets.token_hex(16),
+            "paypal_client_secret": secrets.token_hex(24),
+            "paypal_webhook_id": secrets.token_hex(8).upper() + "W",
         }
 
     def _secrets(self) -> dict[str, str]:
+        """Those of the directory, with new ones where an older version had none."""
         path = self.directory / "secrets.json"
-        if not path.exists():
-            path.write_text(json.dumps(self.make_secrets()))
-        found: dict[str, str] = json.loads(path.read_text())
+        known = json.loads(path.read_text()) if path.exists() else {}
+        found: dict[str, str] = self.make_secrets() | known
+        if found != known:
+            path.write_text(json.dumps(found))
         return found
 
     def _currencies(self) -> Path:

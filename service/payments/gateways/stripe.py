@@ -5,7 +5,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -17,7 +17,7 @@ from service.config import Config
 from service.errors import NotFound
 from service.payments.bulkhead import AT_ONCE, Bulkhead
 from service.payments.flights import Flights
-from service.payments.gateway import EventRefused, GatewayError, Payment, PaymentsNotConfigured, PaymentState
+from service.payments.gateway import EventRefused, GatewayError, Hosts, Payment, PaymentsNotConfigured, PaymentState
 from service.payments.gateways.stripe_account import find_webhook_faults
 from service.payments.gateways.stripe_events import (
     DECLINED,
@@ -27,7 +27,7 @@ from service.payments.gateways.stripe_events import (
     read_event,
     refund_event,
 )
-from service.payments.shapes import GatewayEvent, PaymentTask, RefundTask
+from service.payments.shapes import CaptureTask, GatewayEvent, PaymentTask, RefundTask
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT, READ_TIMEOUT, RETRIES = 3, 10, 1  # seconds, seconds, times
 IN_USE_PATIENCE, IN_USE_STEP = 15, 0.3  # seconds to wait while another process holds the same idempotency key
 TOLERANCE = 300  # seconds a signature is good for, before and after; Stripe's own default
-MAX_HEADER = 4096
 REASONS = {"duplicate", "fraudulent", "requested_by_customer"}  # docs.stripe.com/api/refunds/create, "reason"
 
 MISSING, UNEXPECTED_STATE, IN_USE = "resource_missing", "payment_intent_unexpected_state", "idempotency_key_in_use"
@@ -57,6 +56,28 @@ CONFLICTS = {
 class StripeGateway:
     """A client with time-outs of its own: the SDK's default lets a request wait for minutes."""
 
+    name, label = "stripe", "Stripe"
+    lists_events = has_customers = True
+    verifies_by_asking = False
+
+    @staticmethod
+    def is_configured(config: Config) -> bool:
+        return bool(config.stripe_secret_key)
+
+    @staticmethod
+    def find_gaps(config: Config) -> list[str]:
+        if config.stripe_webhook_secrets:
+            return []
+        return ["STRIPE_WEBHOOK_SECRET is missing: payments are noted late, by reconciliation"]
+
+    @staticmethod
+    def find_hosts(config: Config) -> Hosts:
+        """https://docs.stripe.com/security/guide#content-security-policy"""
+        scripts: tuple[str, ...] = ("https://js.stripe.com", "https://*.js.stripe.com")
+        if config.stripe_api_base and not config.is_production:
+            scripts += (config.stripe_api_base,)
+        return {"script-src": scripts, "connect-src": ("https://api.stripe.com", *scripts), "frame-src": scripts}
+
     def __init__(self, config: Config) -> None:
         self.session = _session()
         self.client = stripe.StripeClient(
@@ -67,6 +88,7 @@ class StripeGateway:
         )
         self.bulkhead = Bulkhead()
         self.flights = Flights()
+        self.publishable_key = config.stripe_publishable_key
         self.secrets = config.stripe_webhook_secrets
         self.is_live = "_live_" in (config.stripe_secret_key or "")
 
@@ -136,6 +158,13 @@ class StripeGateway:
         refunds = self._refunds(payment_id) if with_refunds and intent["status"] == "succeeded" else []
         return _payment(intent, refunds)
 
+    def check_proof(self, payment_id: str, proof: Mapping[str, str] | None) -> None:
+        """Stripe hands the page nothing that it signed."""
+
+    def capture_payment(self, task: CaptureTask) -> Payment:
+        """Stripe takes the money by itself, so nothing is ever approved and waiting."""
+        return self.retrieve_payment(task["payment_id"])
+
     def cancel_payment(self, payment_id: str) -> Payment:
         try:
             return _payment(self._call(self.client.v1.payment_intents.cancel, payment_id))
@@ -168,12 +197,12 @@ class StripeGateway:
                 return refund_event(refund)
         return None
 
-    def verify_event(self, body: bytes, signature: str | None) -> str:
+    def verify_event(self, body: bytes, headers: Mapping[str, str]) -> str:
         if not self.secrets:
             raise PaymentsNotConfigured(retry_after=3600)
         try:
             payload = body.decode()
-            header = (signature or "")[:MAX_HEADER]
+            header = headers.get("stripe-signature", "")
             if not header.isascii() or not any(_is_signed(payload, header, secret) for secret in self.secrets):
                 raise EventRefused()
             signed_at = next(int(part[2:]) for part in header.split(",") if part.startswith("t="))
@@ -258,7 +287,7 @@ def _payment(intent: Any, refunds: list[StripeObject] | None = None) -> Payment:
     intent = intent if isinstance(intent, dict) else intent.to_dict()
     return Payment(
         id=intent["id"],
-        client_secret=intent["client_secret"],
+        checkout={"clientSecret": intent["client_secret"]},
         status=intent["status"],
         state=STATES.get(intent["status"], "under_way"),
         amount=intent["amount"],
@@ -314,3 +343,6 @@ def _translated(error: stripe.StripeError) -> GatewayError:
         headers = {name.lower(): value for name, value in (error.headers or {}).items()}
         return GatewayError(retry_after=5, is_replayed=headers.get("idempotent-replayed") == "true")
     return GatewayError(code="payment_gateway_unreachable", status=503, retry_after=5)
+
+
+ADAPTER = StripeGateway

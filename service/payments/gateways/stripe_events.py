@@ -1,11 +1,11 @@
 """Stripe's objects put into our words: its events, and what its answers say of a payment."""
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import Any
 
 from service.payments.gateway import EventRefused
+from service.payments.gateways.reading import UUID, match, read_id, time_of
 from service.payments.shapes import DisputeFacts, GatewayEvent
 
 StripeObject = dict[str, Any]
@@ -73,9 +73,9 @@ def read_event(payload: str, *, is_live: bool) -> GatewayEvent | None:
         thing = event["data"]["object"]
         if thing["object"] != "payment_intent" and thing.get("payment_intent") is None:
             return None  # a charge without an intent is none of ours: we make nothing but intents
-        occurred_at = _time(event["created"])
+        occurred_at = time_of(event["created"])
         facts = _describe(KINDS[event["type"]], thing, event["type"])
-        return {"id": _id(event["id"]), "type": event["type"], **facts, "occurred_at": occurred_at}
+        return {"id": read_id(event["id"]), "type": event["type"], **facts, "occurred_at": occurred_at}
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise EventRefused("This is not an event.") from error
 
@@ -90,13 +90,13 @@ def payment_facts(intent: StripeObject, refunds: list[StripeObject], asked_at: d
     charged_at = charge["created"] if isinstance(charge, dict) else None
     facts: list[GatewayEvent] = []
     if status == "succeeded":
-        facts = [{**_describe("payment.succeeded", intent), "occurred_at": _time(charged_at or intent["created"])}]
+        facts = [{**_describe("payment.succeeded", intent), "occurred_at": time_of(charged_at or intent["created"])}]
     elif status == "canceled":
-        facts = [{**_describe("payment.canceled", intent), "occurred_at": _time(intent.get("canceled_at") or now)}]
+        facts = [{**_describe("payment.canceled", intent), "occurred_at": time_of(intent.get("canceled_at") or now)}]
     elif status == "processing":
-        facts = [{**_describe("payment.processing", intent), "occurred_at": _time(charged_at or now)}]
+        facts = [{**_describe("payment.processing", intent), "occurred_at": time_of(charged_at or now)}]
     elif intent.get("last_payment_error"):
-        facts = [{**_describe("payment.failed", intent), "occurred_at": _time(now)}]
+        facts = [{**_describe("payment.failed", intent), "occurred_at": time_of(now)}]
     return [_answered(fact) for fact in facts] + [refund_event(refund) for refund in refunds]
 
 
@@ -115,11 +115,11 @@ def _describe(kind: str, thing: StripeObject, event_type: str = "") -> GatewayEv
     facts: GatewayEvent = {
         "gateway": "stripe",
         "kind": kind,
-        "payment_id": _id(thing["id"] if thing["object"] == "payment_intent" else thing.get("payment_intent")),
-        "currency": _match(r"[a-z]{3}", thing["currency"]),
+        "payment_id": read_id(thing["id"] if thing["object"] == "payment_intent" else thing.get("payment_intent")),
+        "currency": match(r"[a-z]{3}", thing["currency"]),
         "metadata": {
-            "booking_id": _match(r"[0-9a-f-]{1,36}", metadata.get("booking_id")),
-            "transaction_id": _match(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", metadata.get("transaction_id")),
+            "booking_id": match(r"[0-9a-f-]{1,36}", metadata.get("booking_id")),
+            "transaction_id": match(UUID, metadata.get("transaction_id")),
         },
     }
     if kind == "payment.succeeded":
@@ -128,14 +128,14 @@ def _describe(kind: str, thing: StripeObject, event_type: str = "") -> GatewayEv
     elif kind == "charge.refunded":
         facts["amount"] = int(thing["amount_captured"])
         facts["charge_refunded"] = int(thing["amount_refunded"])
-        facts["payment_method"] = _match(r"[a-z_]{1,40}", (thing.get("payment_method_details") or {}).get("type"))
+        facts["payment_method"] = match(r"[a-z_]{1,40}", (thing.get("payment_method_details") or {}).get("type"))
     elif kind == "refund.changed":
         facts["refund"] = {
-            "id": _id(thing["id"]),
+            "id": read_id(thing["id"]),
             "amount": int(thing["amount"]),
             "status": REFUND_STATUSES.get(thing["status"], "pending"),
-            "reference": _match(r"[0-9a-f-]{36}", metadata.get("refund_id")),
-            "created_at": _time(thing["created"]),
+            "reference": match(r"[0-9a-f-]{36}", metadata.get("refund_id")),
+            "created_at": time_of(thing["created"]),
         }
     elif kind == "dispute.changed":
         facts["dispute"] = _dispute(thing, event_type)
@@ -154,19 +154,19 @@ def _dispute(thing: StripeObject, event_type: str) -> DisputeFacts:
     taken = max(taken, given, event_type.endswith("funds_withdrawn"))
     due_by = (thing.get("evidence_details") or {}).get("due_by")
     return {
-        "id": _id(thing["id"]),
+        "id": read_id(thing["id"]),
         "status": DISPUTE_STATUSES.get(thing["status"], "under_review"),
         "amount": int(thing["amount"]),
-        "reason": _match(r"[a-z_]{1,60}", thing.get("reason")),
-        "due_by": _time(due_by) if due_by else None,
+        "reason": match(r"[a-z_]{1,60}", thing.get("reason")),
+        "due_by": time_of(due_by) if due_by else None,
         "withdrawals": int(taken),
         "reinstatements": int(given),
-        "created_at": _time(thing["created"]),
+        "created_at": time_of(thing["created"]),
     }
 
 
 def _failure(error: StripeObject) -> tuple[str, str]:
-    code = _match(r"[a-z0-9_]{1,64}", error.get("decline_code") or error.get("code")) or "declined"
+    code = match(r"[a-z0-9_]{1,64}", error.get("decline_code") or error.get("code")) or "declined"
     return code, DECLINES.get(code, DECLINED)
 
 
@@ -174,18 +174,4 @@ def _method(intent: StripeObject) -> str | None:
     charge, types = intent.get("latest_charge"), intent.get("payment_method_types") or []
     if isinstance(charge, dict):
         types = [(charge.get("payment_method_details") or {}).get("type")]
-    return _match(r"[a-z_]{1,40}", types[0]) if len(types) == 1 else None
-
-
-def _id(value: Any) -> str:
-    if found := _match(r"[A-Za-z0-9_]{1,255}", value):
-        return found
-    raise ValueError("no id")
-
-
-def _match(pattern: str, value: Any) -> str | None:
-    return value if isinstance(value, str) and re.fullmatch(pattern, value, re.ASCII) else None
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
+    return match(r"[a-z_]{1,40}", types[0]) if len(types) == 1 else None

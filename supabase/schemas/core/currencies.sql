@@ -5,45 +5,75 @@
 create table if not exists app.currencies (
   code text primary key constraint currencies_code_check check (code ~ '^[a-z]{3}$'),
   exponent smallint not null,
-  step smallint not null,
-  minimum bigint
+  step smallint not null
 );
 comment on table app.currencies is 'Currencies that can be charged, ISO 4217 in lower case.';
 comment on column app.currencies.exponent is 'Decimal digits of the minor unit.';
-comment on column app.currencies.step is 'Charged amounts are multiples of it, in minor units.';
-comment on column app.currencies.minimum is 'Least charge in minor units; null: the gateway decides by conversion.';
+comment on column app.currencies.step is 'Amounts are multiples of it, in minor units.';
 grant select on app.currencies to service_role, customer, staff;
 
-insert into app.currencies (code, exponent, step, minimum) values
-  ('aed', 2, 1, 200), ('afn', 2, 1, null), ('all', 2, 1, null), ('amd', 2, 1, null), ('ang', 2, 1, null),
-  ('aoa', 2, 1, null), ('ars', 2, 1, null), ('aud', 2, 1, 50), ('awg', 2, 1, null), ('azn', 2, 1, null),
-  ('bam', 2, 1, null), ('bbd', 2, 1, null), ('bdt', 2, 1, null), ('bgn', 2, 1, 100), ('bhd', 3, 10, null),
-  ('bif', 0, 1, null), ('bmd', 2, 1, null), ('bnd', 2, 1, null), ('bob', 2, 1, null), ('brl', 2, 1, 50),
-  ('bsd', 2, 1, null), ('bwp', 2, 1, null), ('byn', 2, 1, null), ('bzd', 2, 1, null), ('cad', 2, 1, 50),
-  ('cdf', 2, 1, null), ('chf', 2, 1, 50), ('clp', 0, 1, null), ('cny', 2, 1, null), ('cop', 2, 1, null),
-  ('crc', 2, 1, null), ('cve', 2, 1, null), ('czk', 2, 1, 1500), ('djf', 0, 1, null), ('dkk', 2, 1, 250),
-  ('dop', 2, 1, null), ('dzd', 2, 1, null), ('egp', 2, 1, null), ('etb', 2, 1, null), ('eur', 2, 1, 50),
-  ('fjd', 2, 1, null), ('fkp', 2, 1, null), ('gbp', 2, 1, 30), ('gel', 2, 1, null), ('gip', 2, 1, null),
-  ('gmd', 2, 1, null), ('gnf', 0, 1, null), ('gtq', 2, 1, null), ('gyd', 2, 1, null), ('hkd', 2, 1, 400),
-  ('hnl', 2, 1, null), ('htg', 2, 1, null), ('huf', 2, 1, 17500), ('idr', 2, 1, null), ('ils', 2, 1, null),
-  ('inr', 2, 1, 50), ('isk', 2, 100, null), ('jmd', 2, 1, null), ('jod', 3, 10, null), ('jpy', 0, 1, 50),
-  ('kes', 2, 1, null), ('kgs', 2, 1, null), ('khr', 2, 1, null), ('kmf', 0, 1, null), ('krw', 0, 1, null),
-  ('kwd', 3, 10, null), ('kyd', 2, 1, null), ('kzt', 2, 1, null), ('lak', 2, 1, null), ('lbp', 2, 1, null),
-  ('lkr', 2, 1, null), ('lrd', 2, 1, null), ('lsl', 2, 1, null), ('mad', 2, 1, null), ('mdl', 2, 1, null),
-  ('mga', 0, 1, null), ('mkd', 2, 1, null), ('mmk', 2, 1, null), ('mnt', 2, 1, null), ('mop', 2, 1, null),
-  ('mur', 2, 1, null), ('mvr', 2, 1, null), ('mwk', 2, 1, null), ('mxn', 2, 1, 1000), ('myr', 2, 1, 200),
-  ('mzn', 2, 1, null), ('nad', 2, 1, null), ('ngn', 2, 1, null), ('nio', 2, 1, null), ('nok', 2, 1, 300),
-  ('npr', 2, 1, null), ('nzd', 2, 1, 50), ('omr', 3, 10, null), ('pab', 2, 1, null), ('pen', 2, 1, null),
-  ('pgk', 2, 1, null), ('php', 2, 1, null), ('pkr', 2, 1, null), ('pln', 2, 1, 200), ('pyg', 0, 1, null),
-  ('qar', 2, 1, null), ('ron', 2, 1, 200), ('rsd', 2, 1, null), ('rub', 2, 1, null), ('rwf', 0, 1, null),
-  ('sar', 2, 1, null), ('sbd', 2, 1, null), ('scr', 2, 1, null), ('sek', 2, 1, 300), ('sgd', 2, 1, 50),
-  ('shp', 2, 1, null), ('sle', 2, 1, null), ('sos', 2, 1, null), ('srd', 2, 1, null), ('std', 2, 1, null),
-  ('szl', 2, 1, null), ('thb', 2, 1, 1000), ('tjs', 2, 1, null), ('tnd', 3, 10, null), ('top', 2, 1, null),
-  ('try', 2, 1, null), ('ttd', 2, 1, null), ('twd', 2, 1, null), ('tzs', 2, 1, null), ('uah', 2, 1, null),
-  ('ugx', 2, 100, null), ('usd', 2, 1, 50), ('uyu', 2, 1, null), ('uzs', 2, 1, null), ('vnd', 0, 1, null),
-  ('vuv', 0, 1, null), ('wst', 2, 1, null), ('xaf', 0, 1, null), ('xcd', 2, 1, null), ('xof', 0, 1, null),
-  ('xpf', 0, 1, null), ('yer', 2, 1, null), ('zar', 2, 1, null), ('zmw', 2, 1, null)
-on conflict (code) do update set exponent = excluded.exponent, step = excluded.step, minimum = excluded.minimum;
+insert into app.currencies (code, exponent, step) values
+  ('aed', 2, 1), ('afn', 2, 1), ('all', 2, 1), ('amd', 2, 1), ('ang', 2, 1), ('aoa', 2, 1), ('ars', 2, 1), ('aud', 2, 1),
+  ('awg', 2, 1), ('azn', 2, 1), ('bam', 2, 1), ('bbd', 2, 1), ('bdt', 2, 1), ('bgn', 2, 1), ('bhd', 3, 10), ('bif', 0, 1),
+  ('bmd', 2, 1), ('bnd', 2, 1), ('bob', 2, 1), ('brl', 2, 1), ('bsd', 2, 1), ('bwp', 2, 1), ('byn', 2, 1), ('bzd', 2, 1),
+  ('cad', 2, 1), ('cdf', 2, 1), ('chf', 2, 1), ('clp', 0, 1), ('cny', 2, 1), ('cop', 2, 1), ('crc', 2, 1), ('cve', 2, 1),
+  ('czk', 2, 1), ('djf', 0, 1), ('dkk', 2, 1), ('dop', 2, 1), ('dzd', 2, 1), ('egp', 2, 1), ('etb', 2, 1), ('eur', 2, 1),
+  ('fjd', 2, 1), ('fkp', 2, 1), ('gbp', 2, 1), ('gel', 2, 1), ('gip', 2, 1), ('gmd', 2, 1), ('gnf', 0, 1), ('gtq', 2, 1),
+  ('gyd', 2, 1), ('hkd', 2, 1), ('hnl', 2, 1), ('htg', 2, 1), ('huf', 2, 1), ('idr', 2, 1), ('ils', 2, 1), ('inr', 2, 1),
+  ('isk', 2, 100), ('jmd', 2, 1), ('jod', 3, 10), ('jpy', 0, 1), ('kes', 2, 1), ('kgs', 2, 1), ('khr', 2, 1), ('kmf', 0, 1),
+  ('krw', 0, 1), ('kwd', 3, 10), ('kyd', 2, 1), ('kzt', 2, 1), ('lak', 2, 1), ('lbp', 2, 1), ('lkr', 2, 1), ('lrd', 2, 1),
+  ('lsl', 2, 1), ('mad', 2, 1), ('mdl', 2, 1), ('mga', 0, 1), ('mkd', 2, 1), ('mmk', 2, 1), ('mnt', 2, 1), ('mop', 2, 1),
+  ('mur', 2, 1), ('mvr', 2, 1), ('mwk', 2, 1), ('mxn', 2, 1), ('myr', 2, 1), ('mzn', 2, 1), ('nad', 2, 1), ('ngn', 2, 1),
+  ('nio', 2, 1), ('nok', 2, 1), ('npr', 2, 1), ('nzd', 2, 1), ('omr', 3, 10), ('pab', 2, 1), ('pen', 2, 1), ('pgk', 2, 1),
+  ('php', 2, 1), ('pkr', 2, 1), ('pln', 2, 1), ('pyg', 0, 1), ('qar', 2, 1), ('ron', 2, 1), ('rsd', 2, 1), ('rub', 2, 1),
+  ('rwf', 0, 1), ('sar', 2, 1), ('sbd', 2, 1), ('scr', 2, 1), ('sek', 2, 1), ('sgd', 2, 1), ('shp', 2, 1), ('sle', 2, 1),
+  ('sos', 2, 1), ('srd', 2, 1), ('std', 2, 1), ('szl', 2, 1), ('thb', 2, 1), ('tjs', 2, 1), ('tnd', 3, 10), ('top', 2, 1),
+  ('try', 2, 1), ('ttd', 2, 1), ('twd', 2, 1), ('tzs', 2, 1), ('uah', 2, 1), ('ugx', 2, 100), ('usd', 2, 1), ('uyu', 2, 1),
+  ('uzs', 2, 1), ('vnd', 0, 1), ('vuv', 0, 1), ('wst', 2, 1), ('xaf', 0, 1), ('xcd', 2, 1), ('xof', 0, 1), ('xpf', 0, 1),
+  ('yer', 2, 1), ('zar', 2, 1), ('zmw', 2, 1)
+on conflict (code) do update set exponent = excluded.exponent, step = excluded.step;
+
+-- What a gateway takes. Of one without rows here every currency is asked for, and it decides itself.
+-- Sources: docs.stripe.com/currencies; developer.paypal.com/api/rest/reference/currency-codes (HUF, JPY and TWD without
+-- decimals); razorpay.com/docs/payments/international-payments (supported currencies; INR from 1.00).
+create table if not exists app.gateway_currencies (
+  gateway text not null,
+  currency text not null references app.currencies (code),
+  step smallint not null default 1,
+  minimum bigint,
+  constraint gateway_currencies_pkey primary key (gateway, currency)
+);
+comment on table app.gateway_currencies is 'Currencies that a gateway takes; one that names none takes all.';
+comment on column app.gateway_currencies.step is 'Charged amounts are multiples of it, in minor units.';
+comment on column app.gateway_currencies.minimum is 'Least charge in minor units; null: the gateway decides by conversion.';
+create index if not exists gateway_currencies_currency_idx on app.gateway_currencies (currency);
+grant select on app.gateway_currencies to service_role;
+
+insert into app.gateway_currencies (gateway, currency, step, minimum)
+select 'stripe', code, step, minimums.minimum
+from app.currencies
+left join (values
+  ('aed', 200), ('aud', 50), ('bgn', 100), ('brl', 50), ('cad', 50), ('chf', 50), ('czk', 1500), ('dkk', 250),
+  ('eur', 50), ('gbp', 30), ('hkd', 400), ('huf', 17500), ('inr', 50), ('jpy', 50), ('mxn', 1000), ('myr', 200),
+  ('nok', 300), ('nzd', 50), ('pln', 200), ('ron', 200), ('sek', 300), ('sgd', 50), ('thb', 1000), ('usd', 50)
+) minimums (currency, minimum) on minimums.currency = code
+on conflict (gateway, currency) do update set step = excluded.step, minimum = excluded.minimum;
+
+insert into app.gateway_currencies (gateway, currency, step, minimum)
+select 'paypal', currency, case when currency in ('huf', 'twd') then 100 else 1 end, null
+from unnest(array[
+  'aud', 'brl', 'cad', 'cny', 'czk', 'dkk', 'eur', 'hkd', 'huf', 'ils', 'jpy', 'myr', 'mxn', 'twd', 'nzd', 'nok', 'php',
+  'pln', 'gbp', 'sgd', 'sek', 'chf', 'thb', 'usd'
+]) currency
+on conflict (gateway, currency) do update set step = excluded.step, minimum = excluded.minimum;
+
+insert into app.gateway_currencies (gateway, currency, minimum)
+select 'razorpay', currency, case currency when 'inr' then 100 end
+from unnest(array[
+  'aed', 'aud', 'cad', 'chf', 'cny', 'dkk', 'eur', 'gbp', 'hkd', 'inr', 'jpy', 'kes', 'lkr', 'mxn', 'myr', 'nok', 'npr',
+  'nzd', 'php', 'qar', 'sar', 'sek', 'sgd', 'thb', 'usd', 'zar'
+]) currency
+on conflict (gateway, currency) do update set minimum = excluded.minimum;
 
 -- In plpgsql, as an SQL function with settings of its own is planned anew at each call.
 create or replace function app.currency(p_code text)
@@ -53,7 +83,7 @@ declare
 begin
   select * into v_currency from app.currencies where code = lower(btrim(p_code));
   if not found then
-    v_currency := row (lower(btrim(p_code)), 2, 1, null);
+    v_currency := row (lower(btrim(p_code)), 2, 1);
   end if;
   return v_currency;
 end $$;

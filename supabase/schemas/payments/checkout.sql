@@ -29,6 +29,28 @@ create index if not exists payment_idempotency_keys_transaction_id_idx on public
 call app.close_table('public.payment_idempotency_keys');
 grant select, insert, update, delete on public.payment_idempotency_keys to service_role;
 
+-- The persons that a gateway keeps for us. A row outlives its customer's account until the gateway has deleted them, too.
+create table if not exists public.gateway_customers (
+  customer_id uuid not null,
+  gateway text not null,
+  gateway_customer_id text not null,
+  constraint gateway_customers_pkey primary key (customer_id, gateway),
+  constraint gateway_customers_gateway_customer_id_key unique (gateway, gateway_customer_id),
+  constraint gateway_customers_customer_id_fkey foreign key (customer_id) references public.customers (id) on delete restrict
+);
+comment on table public.gateway_customers is 'What customers are called at the gateways.';
+
+call app.close_table('public.gateway_customers');
+grant select, insert, update, delete on public.gateway_customers to service_role;
+
+create or replace function app.payment_ref(p_payment public.transactions)
+returns jsonb language sql immutable set search_path = '' as $$
+  select jsonb_build_object(
+    'transaction_id', p_payment.id, 'gateway', p_payment.gateway, 'payment_id', p_payment.gateway_payment_id
+  );
+$$;
+comment on function app.payment_ref is 'How the service is told of a payment that it shall see to.';
+
 -- Nothing of the booking may be paid any more by what is open: the gateway is asked to cancel it.
 create or replace function app.supersede_payments(p_booking_id public.booking_key, p_but uuid default null)
 returns void language plpgsql volatile set search_path = '' as $$
@@ -73,12 +95,13 @@ begin
 end $$;
 comment on function app.keep_idempotency_key is 'Remember what a client key, if there is one, led to. PT409 as above.';
 
-create or replace function app.check_payable(p_booking public.bookings, p_amount bigint, p_currency text)
-returns void language plpgsql stable set search_path = '' as $$
+create or replace function app.check_payable(
+  p_booking public.bookings, p_amount bigint, p_currency text, p_gateway text
+) returns void language plpgsql stable set search_path = '' as $$
 declare
   v_currency text := app.booking_currency(p_booking.currency);
   v_amount bigint := app.to_minor_units(p_booking.amount, v_currency);
-  v_minimum bigint := coalesce((app.currency(v_currency)).minimum, 1);
+  v_rule app.gateway_currencies;
 begin
   if p_booking.status = 'Cancelled' then
     raise sqlstate 'PT409' using message = 'This booking is cancelled.', hint = 'booking_cancelled';
@@ -103,15 +126,24 @@ begin
       message = 'The amount does not match the booking.', hint = 'amount_mismatch',
       detail = jsonb_build_object('expected', v_amount, 'currency', v_currency)::text;
   end if;
-  if v_amount < v_minimum then
-    raise sqlstate 'PT400' using hint = 'amount_too_small',
-      message = format('Amount must be at least %s %s', app.to_units(v_minimum, v_currency), upper(v_currency));
+  select * into v_rule from app.gateway_currencies where gateway = p_gateway and currency = v_currency;
+  if not found and exists (select from app.gateway_currencies where gateway = p_gateway) then
+    raise sqlstate 'PT400' using hint = 'currency_unsupported',
+      message = format('%s cannot be paid this way. Please choose another.', upper(v_currency));
+  elsif v_amount < coalesce(v_rule.minimum, 1) then
+    raise sqlstate 'PT400' using hint = 'amount_too_small', message = format(
+      'Amount must be at least %s %s', app.to_units(coalesce(v_rule.minimum, 1), v_currency), upper(v_currency)
+    );
+  elsif v_amount % v_rule.step <> 0 then
+    raise sqlstate 'PT400' using hint = 'amount_unsupported',
+      message = format('Only whole amounts of %s can be paid this way. Please choose another.', upper(v_currency));
   end if;
 end $$;
 comment on function app.check_payable is
-  'Raise why a booking cannot be paid, or not so: PT409 booking_cancelled, already_paid, payment_disputed · PT400 amount_mismatch, amount_too_small.';
+  'Raise why a booking cannot be paid, or not so: PT409 booking_cancelled, already_paid, payment_disputed · PT400 '
+  'amount_mismatch, currency_unsupported, amount_too_small, amount_unsupported.';
 
-create or replace function app.open_payment(p_booking public.bookings)
+create or replace function app.open_payment(p_booking public.bookings, p_gateway text)
 returns uuid language plpgsql volatile set search_path = '' as $$
 declare
   v_currency text := app.booking_currency(p_booking.currency);
@@ -123,19 +155,20 @@ begin
   select id into v_id from public.transactions
   where booking_id = p_booking.id and gateway <> 'manual' and (
     status = 'processing'
-    or is_live and amount = v_amount and currency = v_currency
+    or is_live and gateway = p_gateway and amount = v_amount and currency = v_currency
   )
   order by (status = 'processing') desc, (cancel_requested_at is not null), created_at limit 1;
   if v_id is null then
     perform app.supersede_payments(p_booking.id);
-    insert into public.transactions (booking_id, customer_id, amount, currency)
-    values (p_booking.id, p_booking.customer_id, v_amount, v_currency)
+    insert into public.transactions (booking_id, customer_id, gateway, amount, currency)
+    values (p_booking.id, p_booking.customer_id, p_gateway, v_amount, v_currency)
     returning id into v_id;
   end if;
   return v_id;
 end $$;
 comment on function app.open_payment is
-  'The live transaction of a locked booking, or a new one instead of what is outdated.';
+  'The live transaction of a locked booking by this gateway, or a new one instead of what is outdated or by another; one '
+  'by any gateway whose money is on its way.';
 
 -- A service that means another currency than the database would ask for dollars what was priced in rupees.
 create or replace function app.check_agency_currency(p_currency text)
@@ -153,6 +186,7 @@ comment on function app.check_agency_currency is 'PT503 currency_disagrees unles
 
 create or replace function public.begin_payment(
   p_booking_id text,
+  p_gateway text,
   p_customer_id uuid default null,
   p_amount bigint default null,
   p_currency text default null,
@@ -178,7 +212,7 @@ begin
   end if;
   -- One that was begun under the same key and still stands is the live one, so the key alone decides nothing.
   perform app.recall_idempotency_key(v_scope, p_key, p_request_hash);
-  perform app.check_payable(v_booking, p_amount, p_currency);
+  perform app.check_payable(v_booking, p_amount, p_currency, p_gateway);
   v_needs_contact := btrim(coalesce(v_booking.email, '')) = '' or btrim(coalesce(v_booking.name, '')) = '';
   if v_needs_contact then
     -- What the payer wrote, else what its customer is called: never the account of whoever opened the page.
@@ -188,7 +222,7 @@ begin
       raise sqlstate 'PT400' using message = 'Please give your name and e-mail address.', hint = 'contact_required';
     end if;
   end if;
-  v_id := app.open_payment(v_booking);
+  v_id := app.open_payment(v_booking, p_gateway);
   if v_needs_contact then
     -- With the payment, for its receipt; not in the booking, which would then belong to whoever has that address.
     update public.transactions
@@ -198,19 +232,21 @@ begin
   perform app.keep_idempotency_key(v_scope, p_key, p_request_hash, v_id);
   return (
     select jsonb_build_object(
-      'transaction_id', t.id, 'booking_id', t.booking_id, 'amount', t.amount, 'currency', t.currency,
-      'status', t.status, 'attempt', t.attempt, 'payment_id', t.gateway_payment_id,
+      'transaction_id', t.id, 'booking_id', t.booking_id, 'gateway', t.gateway, 'amount', t.amount,
+      'currency', t.currency, 'status', t.status, 'attempt', t.attempt, 'payment_id', t.gateway_payment_id,
       'is_wanted', t.cancel_requested_at is null
         and (t.amount, t.currency) = (app.to_minor_units(v_booking.amount, v_currency), v_currency),
-      'customer_id', c.id, 'customer_email', c.email, 'customer_name', c.name, 'gateway_customer_id', c.stripe_customer_id,
+      'customer_id', c.id, 'customer_email', c.email, 'customer_name', c.name,
+      'gateway_customer_id', g.gateway_customer_id,
       'cancel', (
-        select coalesce(jsonb_agg(o.gateway_payment_id), '[]') from public.transactions o
+        select coalesce(jsonb_agg(app.payment_ref(o)), '[]') from public.transactions o
         where o.booking_id = t.booking_id and o.cancel_requested_at is not null and o.canceled_at is null
           and o.status = 'failed' and o.gateway_payment_id is not null
       )
     )
     from public.transactions t
     left join public.customers c on c.id = t.customer_id and c.deleted_at is null
+    left join public.gateway_customers g on g.customer_id = c.id and g.gateway = t.gateway
     where t.id = v_id
   );
 end $$;
@@ -229,8 +265,8 @@ begin
   update public.transactions set gateway_payment_id = coalesce(gateway_payment_id, p_gateway_payment_id)
   where id = p_transaction_id
   returning * into v_transaction;
-  if p_gateway_customer_id is not null then
-    perform public.keep_gateway_customer(v_transaction.customer_id, p_gateway_customer_id);
+  if p_gateway_customer_id is not null and v_transaction.customer_id is not null then
+    perform public.keep_gateway_customer(v_transaction.customer_id, v_transaction.gateway, p_gateway_customer_id);
   end if;
   return jsonb_build_object(
     'payment_id', v_transaction.gateway_payment_id, 'is_live', v_transaction.cancel_requested_at is null
@@ -239,12 +275,14 @@ end $$;
 comment on function public.attach_payment is
   'Note the gateway''s id of a payment, and of its customer. The id that stands, and whether the payment may be handed out.';
 
-create or replace function public.keep_gateway_customer(p_customer_id uuid, p_gateway_customer_id text)
+create or replace function public.keep_gateway_customer(p_customer_id uuid, p_gateway text, p_gateway_customer_id text)
 returns void language sql volatile set search_path = '' as $$
-  update public.customers set stripe_customer_id = p_gateway_customer_id
-  where id = p_customer_id and stripe_customer_id is distinct from p_gateway_customer_id;
+  insert into public.gateway_customers as known (customer_id, gateway, gateway_customer_id)
+  values (p_customer_id, p_gateway, p_gateway_customer_id)
+  on conflict (customer_id, gateway) do update set gateway_customer_id = excluded.gateway_customer_id
+    where known.gateway_customer_id <> excluded.gateway_customer_id;
 $$;
-comment on function public.keep_gateway_customer is 'Note the gateway''s id of a customer, also of one deleted meanwhile.';
+comment on function public.keep_gateway_customer is 'Note a gateway''s id of a customer, also of one deleted meanwhile.';
 
 -- The payer who closed the window at the bank's question would be kept out for as long as the gateway waits.
 create or replace function public.note_unconfirmed_payment(p_transaction_id uuid)
@@ -267,6 +305,50 @@ returns void language sql volatile set search_path = '' as $$
 $$;
 comment on function public.renew_payment_attempt is
   'Let the next call use a new idempotency key, after a fault of the gateway.';
+
+-- Where the payer agrees first and the money is then taken by us (PayPal; Razorpay where it was late), both the page's call
+-- and the worker may do so, and a crash may fall in between: the row says `processing` before the gateway is asked, so that
+-- nothing supersedes it, and who asks again asks under the same idempotency key.
+create or replace function public.find_capture(p_transaction_id uuid, p_customer_id uuid default null)
+returns jsonb language plpgsql stable set search_path = '' as $$
+declare
+  v_payment public.transactions;
+begin
+  select * into v_payment from public.transactions
+  where id = p_transaction_id and gateway <> 'manual' and gateway_payment_id is not null;
+  if not found then
+    raise sqlstate 'PT404' using message = 'Payment not found', hint = 'payment_not_found';
+  end if;
+  if v_payment.customer_id <> p_customer_id then
+    raise sqlstate 'PT403' using message = 'This payment belongs to another customer.', hint = 'forbidden';
+  end if;
+  return app.payment_ref(v_payment) || jsonb_build_object('booking_id', v_payment.booking_id, 'status', v_payment.status);
+end $$;
+comment on function public.find_capture is
+  'The payment whose money a page asks to be taken. Raises PT404 payment_not_found, PT403.';
+
+create or replace function public.begin_capture(p_transaction_id uuid)
+returns jsonb language plpgsql volatile set search_path = '' as $$
+declare
+  v_payment public.transactions;
+begin
+  perform from public.bookings
+  where id = (select booking_id from public.transactions where id = p_transaction_id) for update;
+  update public.transactions
+  set status = 'processing', failure_code = null, status_at = now(), checked_at = now(),
+    approved_at = coalesce(approved_at, now())
+  where id = p_transaction_id and is_live
+  returning * into v_payment;
+  if not found then
+    raise sqlstate 'PT409' using message = 'The payment was canceled. Please try again.', hint = 'payment_canceled';
+  end if;
+  return app.payment_ref(v_payment) || jsonb_build_object(
+    'amount', v_payment.amount, 'currency', v_payment.currency, 'attempt', v_payment.attempt
+  );
+end $$;
+comment on function public.begin_capture is
+  'Note that the money of an approved payment is about to be taken: the task for the gateway. Raises PT409 payment_canceled '
+  'where it was superseded, canceled or paid.';
 
 -- What staff changes of a booking closes the payment page that somebody may still have open.
 -- Definer: staff writes bookings and no transactions.

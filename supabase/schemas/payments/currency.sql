@@ -1,3 +1,15 @@
+-- A page offers no way to pay that would refuse the agency's currency.
+create or replace function public.list_gateways(p_gateways text[])
+returns jsonb language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(known.name order by known.place), '[]')
+  from unnest(p_gateways) with ordinality known (name, place)
+  where not exists (select from app.gateway_currencies where gateway = known.name)
+    or exists (
+      select from app.gateway_currencies where gateway = known.name and currency = app.booking_currency(null)
+    );
+$$;
+comment on function public.list_gateways is 'Those of the gateways that take the agency''s currency, in the order given.';
+
 -- The agency's currency is set by `flask check` from PAYMENT_CURRENCY, before a release takes traffic; else by the first
 -- payment.
 

@@ -34,7 +34,7 @@ returns jsonb language sql stable set search_path = '' as $$
     left join public.bookings b on b.id = t.booking_id
   ),
   events as (
-    select e from public.stripe_events e where e.state not in ('processed', 'foreign') and e.received_at > now() - interval '90 days'
+    select e from public.gateway_events e where e.state not in ('processed', 'foreign') and e.received_at > now() - interval '90 days'
   ),
   emails as (
     select m from public.email_outbox m where m.state = 'dead' and m.finished_at > now() - interval '30 days'
@@ -65,7 +65,7 @@ returns jsonb language sql stable set search_path = '' as $$
     -- After 30 days reconciliation tries them no more.
     'events', (
       select coalesce(jsonb_agg(jsonb_build_object(
-        'id', (e).id, 'type', (e).type, 'state', (e).state, 'attempts', (e).attempts, 'last_error', (e).last_error,
+        'id', (e).id, 'gateway', (e).gateway, 'type', (e).type, 'state', (e).state, 'attempts', (e).attempts, 'last_error', (e).last_error,
         'transaction_id', (e).transaction_id, 'received_at', (e).received_at,
         'is_given_up', (e).received_at <= now() - interval '30 days'
       ) order by (e).received_at desc), '[]')

@@ -7,7 +7,8 @@
 create table if not exists public.disputes (
   id uuid primary key default gen_random_uuid(),
   transaction_id uuid not null,
-  gateway_dispute_id text not null constraint disputes_gateway_dispute_id_key unique,
+  gateway text not null,
+  gateway_dispute_id text not null,
   amount bigint not null constraint disputes_amount_check check (amount > 0),
   reason text,
   status text not null constraint disputes_status_check check (status in (
@@ -22,6 +23,7 @@ create table if not exists public.disputes (
   amount_reinstated bigint not null default 0,
   created_at timestamptz not null,
   updated_at timestamptz not null default now(),
+  constraint disputes_gateway_dispute_id_key unique (gateway, gateway_dispute_id),
   constraint disputes_transaction_id_fkey foreign key (transaction_id) references public.transactions (id) on delete restrict
 );
 comment on table public.disputes is 'What payers dispute, as the gateway tells it; amounts in minor units.';
@@ -83,16 +85,17 @@ declare
   v_after public.disputes;
   v_news text;
 begin
-  select * into v_before from public.disputes where gateway_dispute_id = v_told ->> 'id';
+  select * into v_before from public.disputes
+  where gateway = p_event ->> 'gateway' and gateway_dispute_id = v_told ->> 'id';
   insert into public.disputes as known (
-    transaction_id, gateway_dispute_id, amount, reason, status, status_at, due_by, amount_withdrawn, amount_reinstated,
+    transaction_id, gateway, gateway_dispute_id, amount, reason, status, status_at, due_by, amount_withdrawn, amount_reinstated,
     created_at
   ) values (
-    p_id, v_told ->> 'id', v_amount, v_told ->> 'reason', v_told ->> 'status', (p_event ->> 'occurred_at')::timestamptz,
+    p_id, p_event ->> 'gateway', v_told ->> 'id', v_amount, v_told ->> 'reason', v_told ->> 'status', (p_event ->> 'occurred_at')::timestamptz,
     (v_told ->> 'due_by')::timestamptz, v_amount * (v_told ->> 'withdrawals')::integer,
     v_amount * (v_told ->> 'reinstatements')::integer, (v_told ->> 'created_at')::timestamptz
   )
-  on conflict (gateway_dispute_id) do update
+  on conflict (gateway, gateway_dispute_id) do update
   set amount_withdrawn = greatest(known.amount_withdrawn, excluded.amount_withdrawn),
     amount_reinstated = greatest(known.amount_reinstated, excluded.amount_reinstated),
     (amount, reason, status, status_at, due_by) = (

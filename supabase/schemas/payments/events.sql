@@ -2,14 +2,15 @@
 -- transaction that remembers the event.
 --
 -- An event arrives in the words of service/payments/gateways:
---   {gateway, id, type, kind, occurred_at, payment_id, amount, currency, payment_method, failure_code, failure_reason,
+--   {gateway, id, type, kind, occurred_at, payment_id, charge_id, amount, currency, payment_method, failure_code, failure_reason,
 --    charge_refunded, refund: {id, status, amount, reference, created_at},
 --    dispute: {id, status, amount, reason, due_by, withdrawals, reinstatements, created_at}, metadata: {booking_id, transaction_id}}
 --
 -- Why the order does not matter: of each kind of fact only the greatest counts, by a fixed measure.
 --   paid                            seen or not; a refunded charge was paid as well
 --   processing, failed              the latest by (time at the gateway, failed before processing)
---   canceled                        seen or not; outweighs those two, never paid
+--   approved                        seen or not: the payer agreed, and the worker takes the money
+--   canceled                        seen or not; outweighs those three, never paid
 --   each refund                     reserved < pending < succeeded < failed, canceled
 --   refunded total of the charge    the latest told, by (time, amount)
 --   each dispute                    see disputes.sql
@@ -17,39 +18,41 @@
 -- An event is kept with the commit of its effect, and only then is the gateway told that it arrived. One whose effect
 -- failed, or that names a payment of ours that nobody knows, is tried again. One of other payments in the same account at
 -- the gateway is kept for a month, in case that its payment turns out to be ours: a refund does not say whose it is.
-create table if not exists public.stripe_events (
+create table if not exists public.gateway_events (
   id text not null,
-  gateway text not null default 'stripe',
+  gateway text not null,
   type text not null,
   state text not null default 'received'
-    constraint stripe_events_state_check check (state in ('received', 'processed', 'failed', 'unmatched', 'foreign')),
+    constraint gateway_events_state_check check (state in ('received', 'processed', 'failed', 'unmatched', 'foreign')),
   transaction_id uuid,
   payment_id text,
+  charge_id text,
   payload text,
   occurred_at timestamptz not null,
   attempts integer not null default 0,
   last_error text,
   received_at timestamptz not null default now(),
   processed_at timestamptz,
-  constraint stripe_events_pkey primary key (gateway, id),
-  constraint stripe_events_transaction_id_fkey
+  constraint gateway_events_pkey primary key (gateway, id),
+  constraint gateway_events_transaction_id_fkey
     foreign key (transaction_id) references public.transactions (id) on delete restrict,
-  constraint stripe_events_processed_at_check check ((state = 'processed') = (processed_at is not null))
+  constraint gateway_events_processed_at_check check ((state = 'processed') = (processed_at is not null))
 );
-comment on table public.stripe_events is 'Events of the gateway, each once. processed ones are never applied again.';
-comment on column public.stripe_events.state is
+comment on table public.gateway_events is 'Events of the gateway, each once. processed ones are never applied again.';
+comment on column public.gateway_events.state is
   'received · processed · failed: its effect raised an error · unmatched: it names a payment of ours that nobody here knows · '
   'foreign: nothing says that its payment is ours.';
-comment on column public.stripe_events.payload is
+comment on column public.gateway_events.payload is
   'The text as it was signed. It names the payer, so it goes after 90 days.';
-create index if not exists stripe_events_waiting_idx on public.stripe_events (received_at)
+create index if not exists gateway_events_waiting_idx on public.gateway_events (received_at)
   where state not in ('processed', 'foreign');
-create index if not exists stripe_events_foreign_idx on public.stripe_events (payment_id) where state = 'foreign';
-create index if not exists stripe_events_transaction_id_idx on public.stripe_events (transaction_id);
-create index if not exists stripe_events_payload_idx on public.stripe_events (received_at) where payload is not null;
+create index if not exists gateway_events_foreign_idx on public.gateway_events (payment_id) where state = 'foreign';
+create index if not exists gateway_events_foreign_charge_idx on public.gateway_events (charge_id) where state = 'foreign';
+create index if not exists gateway_events_transaction_id_idx on public.gateway_events (transaction_id);
+create index if not exists gateway_events_payload_idx on public.gateway_events (received_at) where payload is not null;
 
-call app.close_table('public.stripe_events');
-grant select, insert, update, delete on public.stripe_events to service_role;
+call app.close_table('public.gateway_events');
+grant select, insert, update, delete on public.gateway_events to service_role;
 
 create or replace function app.tell_of_payment(p_payment public.transactions, p_booking public.bookings)
 returns void language plpgsql volatile set search_path = '' as $$
@@ -85,8 +88,13 @@ begin
   select * into v_payment from public.transactions where id = p_id;
   if v_payment.status in ('completed', 'refunded') then
     -- Not every news of a payment says how it was paid.
-    update public.transactions set payment_method = p_event ->> 'payment_method'
-    where id = p_id and payment_method is null and p_event ->> 'payment_method' is not null;
+    update public.transactions
+    set payment_method = coalesce(payment_method, p_event ->> 'payment_method'),
+      gateway_charge_id = coalesce(gateway_charge_id, p_event ->> 'charge_id')
+    where id = p_id and (
+      payment_method is null and p_event ->> 'payment_method' is not null
+      or gateway_charge_id is null and p_event ->> 'charge_id' is not null
+    );
     return;
   elsif coalesce((p_event ->> 'amount')::bigint, 0) <= 0 then
     return;
@@ -101,6 +109,7 @@ begin
   update public.transactions
   set status = 'completed', amount = (p_event ->> 'amount')::bigint, currency = p_event ->> 'currency',
     payment_method = coalesce(p_event ->> 'payment_method', payment_method), failure_code = null,
+    gateway_charge_id = coalesce(p_event ->> 'charge_id', gateway_charge_id),
     completed_at = (p_event ->> 'occurred_at')::timestamptz, review_reason = coalesce(v_review, review_reason)
   where id = p_id;
   perform app.settle_doubles(v_booking.id, true);
@@ -141,6 +150,7 @@ begin
     end,
     status_at = v_at,
     unconfirmed_at = null,
+    approved_at = case when v_kind = 'payment.failed' and approved_at <= v_at then null else approved_at end,
     canceled_at = case when v_kind = 'payment.canceled' then v_at end,
     cancel_requested_at = coalesce(
       cancel_requested_at, case when v_kind = 'payment.failed' and not v_is_wanted then now() end
@@ -163,21 +173,37 @@ comment on function app.move_payment is
   'Processing, failed or canceled at the gateway, where nothing newer or final is known; superseded where it failed and '
   'the booking does not want it any more.';
 
--- The row of the event's payment: by the gateway's id, else by the transaction that its metadata names, else made from
--- the booking that it names. The booking is locked first, then looked again: another event may just have made the row.
+create or replace function app.approve_payment(p_id uuid, p_at timestamptz)
+returns void language sql volatile set search_path = '' as $$
+  update public.transactions set approved_at = p_at
+  where id = p_id and status in ('pending', 'processing', 'failed') and canceled_at is null
+    and (approved_at is null or approved_at < p_at) and (status_at is null or status_at < p_at);
+$$;
+comment on function app.approve_payment is
+  'The payer agreed, and the money is to be taken; of no meaning once there is newer news.';
+
+-- The row of the event's payment: by the gateway's id of it, or of its money, else by the transaction that its metadata
+-- names, else made from the booking that it names. The booking is locked first, then looked again: another event may just
+-- have made the row.
 create or replace function app.lock_event_transaction(p_event jsonb)
 returns uuid language plpgsql volatile set search_path = '' as $$
 declare
   v_gateway text := p_event ->> 'gateway';
   v_payment_id text := p_event ->> 'payment_id';
+  v_charge_id text := p_event ->> 'charge_id';
   v_reference text := p_event #>> '{metadata,transaction_id}';
   v_named uuid := case when v_reference ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then v_reference::uuid end;
   v_booking_id public.booking_key;
   v_id uuid;
 begin
-  if v_payment_id is null then
+  if coalesce(v_payment_id, v_charge_id) is null then
     return null;
   end if;
+  v_payment_id := coalesce(v_payment_id, (
+    select gateway_payment_id from public.transactions where gateway = v_gateway and gateway_charge_id = v_charge_id
+  ), (
+    select gateway_payment_id from public.transactions where gateway = v_gateway and id = v_named
+  ));
   select booking_id into v_booking_id from public.transactions
   where gateway = v_gateway and (gateway_payment_id = v_payment_id or id = v_named and gateway_payment_id is null)
   order by gateway_payment_id nulls last limit 1;
@@ -189,11 +215,13 @@ begin
   if v_id is null then
     update public.transactions set gateway_payment_id = v_payment_id
     where id = v_named and gateway = v_gateway and gateway_payment_id is null and booking_id is not distinct from v_booking_id
+      and v_payment_id is not null
     returning id into v_id;
   end if;
-  if v_id is null and (p_event ->> 'amount')::bigint > 0 and p_event ->> 'currency' is not null then
+  if v_id is null and v_payment_id is not null and (p_event ->> 'amount')::bigint > 0 and p_event ->> 'currency' is not null then
     insert into public.transactions (
-      id, booking_id, customer_id, gateway, gateway_payment_id, amount, currency, metadata, cancel_requested_at
+      id, booking_id, customer_id, gateway, gateway_payment_id, amount, currency, metadata, status, failure_code,
+      cancel_requested_at
     )
     select case when exists (select from public.transactions where id = v_named) then gen_random_uuid()
         else coalesce(v_named, gen_random_uuid()) end,
@@ -201,18 +229,22 @@ begin
       -- Another program, or a person in the dashboard, made it and named our booking.
       case when v_named is null then '{"adopted": true}' else '{}' end::jsonb,
       -- Beside a live payment a stray one is not to be handed out.
-      case when exists (
-        select from public.transactions where booking_id = b.id and is_live
-      ) then now() end
-    from public.bookings b where b.id = v_booking_id
+      case when beside.is_live then 'failed' else 'pending' end, case when beside.is_live then 'superseded' end,
+      case when beside.is_live then now() end
+    from public.bookings b
+    cross join lateral (
+      select exists (select from public.transactions where booking_id = b.id and is_live) as is_live
+    ) beside
+    where b.id = v_booking_id
     returning id into v_id;
   end if;
   if v_id is not null then
     -- What was heard of it before anybody knew whose it is, is tried again by reconciliation.
-    update public.stripe_events set state = 'unmatched'
+    update public.gateway_events set state = 'unmatched'
     where gateway = v_gateway and id in (
-      select id from public.stripe_events
-      where gateway = v_gateway and payment_id = v_payment_id and state = 'foreign' for update skip locked
+      select id from public.gateway_events
+      where gateway = v_gateway and (payment_id = v_payment_id or charge_id = v_charge_id) and state = 'foreign'
+      for update skip locked
     );
   end if;
   return v_id;
@@ -231,6 +263,8 @@ begin
     return null;
   end if;
   case p_event ->> 'kind'
+    when 'payment.approved' then
+      perform app.approve_payment(v_id, (p_event ->> 'occurred_at')::timestamptz);
     when 'payment.succeeded' then
       perform app.complete_payment(v_id, p_event);
     when 'charge.refunded' then
@@ -263,14 +297,14 @@ declare
   v_id uuid;
   v_error text;
 begin
-  insert into public.stripe_events (gateway, id, type, payment_id, payload, occurred_at)
+  insert into public.gateway_events (gateway, id, type, payment_id, charge_id, payload, occurred_at)
   values (
-    p_event ->> 'gateway', p_event ->> 'id', p_event ->> 'type', p_event ->> 'payment_id', p_payload,
-    (p_event ->> 'occurred_at')::timestamptz
+    p_event ->> 'gateway', p_event ->> 'id', p_event ->> 'type', p_event ->> 'payment_id', p_event ->> 'charge_id',
+    p_payload, (p_event ->> 'occurred_at')::timestamptz
   )
   on conflict (gateway, id) do nothing;
   -- Copies that arrive at once wait here for the first.
-  select state into v_state from public.stripe_events
+  select state into v_state from public.gateway_events
   where gateway = p_event ->> 'gateway' and id = p_event ->> 'id' for update;
   if v_state = 'processed' then
     return jsonb_build_object('verdict', 'duplicate');
@@ -290,7 +324,7 @@ begin
     v_state := 'failed';
     v_error := sqlstate || ' ' || sqlerrm;
   end;
-  update public.stripe_events
+  update public.gateway_events
   set state = v_state, transaction_id = v_id, attempts = attempts + 1, last_error = left(v_error, 500),
     processed_at = case when v_state = 'processed' then now() end
   where gateway = p_event ->> 'gateway' and id = p_event ->> 'id';
@@ -335,3 +369,34 @@ begin
 end $$;
 comment on function public.finish_refund is
   'The gateway made a reserved refund; p_event is its answer, in the words of an event.';
+
+-- Where only the gateway itself can say whether it sent an event, that is kept before it is asked: a gateway that is slow
+-- loses nothing. Anybody can put rows here, so there are never many, and they are tried for three days, as long as such
+-- a gateway goes on sending. The key is the text's own: nobody can take the place of another event.
+create table if not exists public.unverified_events (
+  key text primary key,
+  gateway text not null,
+  body text not null,
+  headers jsonb not null,
+  received_at timestamptz not null default now(),
+  tried_at timestamptz not null default now()
+);
+comment on table public.unverified_events is 'What claims to come from a gateway, until the gateway has said whether it does.';
+create index if not exists unverified_events_tried_at_idx on public.unverified_events (tried_at);
+
+call app.close_table('public.unverified_events');
+grant select, insert, update, delete on public.unverified_events to service_role;
+
+create or replace function public.keep_unverified_event(
+  p_key text, p_gateway text, p_body text, p_headers jsonb, p_most integer default 1000
+) returns void language plpgsql volatile set search_path = '' as $$
+begin
+  if (select count(*) from (select from public.unverified_events limit p_most) kept) >= p_most then
+    raise sqlstate 'PT503' using message = 'Too many events wait to be verified.', hint = 'too_many_unverified',
+      detail = '{"retry_after": 600}';
+  end if;
+  insert into public.unverified_events (key, gateway, body, headers) values (p_key, p_gateway, p_body, p_headers)
+  on conflict (key) do nothing;
+end $$;
+comment on function public.keep_unverified_event is
+  'Keep an event until its gateway has said whether it sent it. PT503 too_many_unverified while p_most wait: the gateway sends it again.';

@@ -4,7 +4,7 @@ create or replace function app.describe_transaction(p_transaction public.transac
 returns jsonb language sql stable set search_path = '' as $$
   select to_jsonb(p_transaction) - array[
     'attempt', 'status_at', 'checked_at', 'charge_refunded', 'charge_refunded_at', 'cancel_requested_at', 'canceled_at',
-    'disputed_at', 'unconfirmed_at', 'is_live'
+    'disputed_at', 'unconfirmed_at', 'approved_at', 'is_live'
   ];
 $$;
 comment on function app.describe_transaction is 'A transaction without what only the functions here need.';

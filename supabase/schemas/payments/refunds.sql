@@ -10,7 +10,8 @@
 create table if not exists public.refunds (
   id uuid primary key default gen_random_uuid(),
   transaction_id uuid not null,
-  gateway_refund_id text constraint refunds_gateway_refund_id_key unique,
+  gateway text not null,
+  gateway_refund_id text,
   amount bigint not null constraint refunds_amount_check check (amount > 0),
   status text not null default 'reserved'
     constraint refunds_status_check check (status in ('reserved', 'pending', 'succeeded', 'failed', 'canceled')),
@@ -24,6 +25,7 @@ create table if not exists public.refunds (
   last_error text,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
+  constraint refunds_gateway_refund_id_key unique (gateway, gateway_refund_id),
   constraint refunds_transaction_id_fkey foreign key (transaction_id) references public.transactions (id) on delete restrict,
   constraint refunds_failed_at_check check ((status in ('failed', 'canceled')) = (failed_at is not null))
 );
@@ -109,14 +111,14 @@ declare
   v_after public.refunds;
 begin
   select * into v_before from public.refunds
-  where gateway_refund_id = v_told ->> 'id'
+  where gateway = p_event ->> 'gateway' and gateway_refund_id = v_told ->> 'id'
     or gateway_refund_id is null and transaction_id = p_id and id::text = v_told ->> 'reference'
   order by gateway_refund_id nulls last limit 1;
   if v_before.id is null then
     insert into public.refunds (
-      transaction_id, gateway_refund_id, amount, status, requested_by, gateway_created_at, failed_at
+      transaction_id, gateway, gateway_refund_id, amount, status, requested_by, gateway_created_at, failed_at
     ) values (
-      p_id, v_told ->> 'id', (v_told ->> 'amount')::bigint, v_told ->> 'status', p_event ->> 'gateway',
+      p_id, p_event ->> 'gateway', v_told ->> 'id', (v_told ->> 'amount')::bigint, v_told ->> 'status', p_event ->> 'gateway',
       (v_told ->> 'created_at')::timestamptz, v_failed_at
     ) returning * into v_after;
   else
@@ -208,7 +210,8 @@ comment on function app.recount_payment is
 create or replace function app.refund_task(p_refund public.refunds)
 returns jsonb language sql stable set search_path = '' as $$
   select jsonb_build_object(
-    'refund_id', p_refund.id, 'transaction_id', t.id, 'booking_id', t.booking_id, 'payment_id', t.gateway_payment_id,
+    'refund_id', p_refund.id, 'transaction_id', t.id, 'booking_id', t.booking_id,
+    'gateway', t.gateway, 'payment_id', t.gateway_payment_id, 'charge_id', t.gateway_charge_id,
     'amount', p_refund.amount, 'currency', t.currency, 'reason', p_refund.reason, 'attempt', p_refund.attempt,
     'requested_by', p_refund.requested_by, 'is_resumed', p_refund.updated_at <> p_refund.created_at,
     'gateway_refund_id', p_refund.gateway_refund_id, 'status', p_refund.status, 'is_repeated', false
@@ -273,9 +276,9 @@ begin
   if v_refund.id is not null then
     update public.refunds set lease_until = now() + interval '1 minute' where id = v_refund.id returning * into v_refund;
   else
-    insert into public.refunds (transaction_id, amount, reason, requested_by, request_hash, lease_until)
+    insert into public.refunds (transaction_id, gateway, amount, reason, requested_by, request_hash, lease_until)
     values (
-      v_payment.id, coalesce(p_amount, v_payment.amount_left), p_reason, app.actor() ->> 'name', p_request_hash,
+      v_payment.id, v_payment.gateway, coalesce(p_amount, v_payment.amount_left), p_reason, app.actor() ->> 'name', p_request_hash,
       now() + interval '1 minute'
     )
     returning * into v_refund;
@@ -291,8 +294,8 @@ comment on function public.reserve_refund is
 -- Money that nobody wants goes back without a person: the worker takes the row as one that was left behind.
 create or replace function app.refund_unwanted(p_id uuid)
 returns void language sql volatile set search_path = '' as $$
-  insert into public.refunds (transaction_id, amount, reason, requested_by, lease_until)
-  select id, amount_left, 'Paid after the booking was cancelled', 'automatic', now()
+  insert into public.refunds (transaction_id, gateway, amount, reason, requested_by, lease_until)
+  select id, gateway, amount_left, 'Paid after the booking was cancelled', 'automatic', now()
   from public.transactions
   where id = p_id and status = 'completed' and review_reason = 'booking_cancelled' and not metadata ? 'adopted'
     and not exists (select from public.refunds r where r.transaction_id = p_id and r.requested_by = 'automatic');

@@ -25,9 +25,9 @@ create table if not exists public.transactions (
   id uuid primary key default gen_random_uuid(),
   booking_id public.booking_key,
   customer_id uuid,
-  gateway text not null default 'stripe'
-    constraint transactions_gateway_check check (gateway in ('stripe', 'paypal', 'razorpay', 'manual')),
+  gateway text not null constraint transactions_gateway_check check (gateway ~ '^[a-z]{2,20}$'),
   gateway_payment_id text,
+  gateway_charge_id text,
   amount bigint not null constraint transactions_amount_check check (amount > 0),
   amount_refunded bigint not null default 0
     constraint transactions_amount_refunded_check check (amount_refunded between 0 and amount),
@@ -52,6 +52,7 @@ create table if not exists public.transactions (
   completed_at timestamptz,
   checked_at timestamptz,
   unconfirmed_at timestamptz,
+  approved_at timestamptz,
   charge_refunded bigint not null default 0,
   charge_refunded_at timestamptz,
   metadata jsonb not null default '{}'
@@ -65,13 +66,18 @@ create table if not exists public.transactions (
     status not in ('completed', 'refunded') or (status = 'refunded') = (amount <= amount_refunded + amount_withdrawn)
   ),
   constraint transactions_booking_id_fkey foreign key (booking_id) references public.bookings (id) on delete set null,
-  constraint transactions_gateway_payment_id_key unique (gateway, gateway_payment_id)
+  constraint transactions_gateway_payment_id_key unique (gateway, gateway_payment_id),
+  constraint transactions_gateway_charge_id_key unique (gateway, gateway_charge_id)
 );
 comment on table public.transactions is 'Payments of bookings at a gateway, or noted by staff; amounts in minor units.';
 comment on column public.transactions.booking_id is 'Null: the booking was deleted before anything was paid.';
 comment on column public.transactions.customer_id is 'Who the booking belonged to; null for a guest.';
-comment on column public.transactions.gateway is 'manual: paid by other means and noted by staff.';
-comment on column public.transactions.gateway_payment_id is 'The gateway''s id (Stripe: pi_…); null until it answered.';
+comment on column public.transactions.gateway is
+  'stripe, razorpay, paypal: the name of a file in service/payments/gateways · manual: paid by other means, noted by staff.';
+comment on column public.transactions.gateway_payment_id is
+  'The gateway''s id (Stripe: pi_…, Razorpay and PayPal: the order); null until it answered.';
+comment on column public.transactions.gateway_charge_id is
+  'Its id of the money taken, where that is another (Razorpay: the payment, PayPal: the capture): refunds and disputes name it.';
 comment on column public.transactions.amount is 'Minor units: what is asked, and once paid what was really taken.';
 comment on column public.transactions.amount_refunded is 'Minor units that were sent back, as the gateway says.';
 comment on column public.transactions.amount_withdrawn is 'Minor units that disputes took and did not give back.';
@@ -94,6 +100,8 @@ comment on column public.transactions.is_live is 'It can be paid, or is being pa
 comment on column public.transactions.checked_at is 'When reconciliation last asked the gateway.';
 comment on column public.transactions.unconfirmed_at is
   'Since when it is known to wait for its payer, as for an answer to the bank.';
+comment on column public.transactions.approved_at is
+  'When the payer had agreed, where the money is then taken by us: whoever closed the window has it done by the worker.';
 comment on column public.transactions.charge_refunded is
   'The refunded total that the gateway last told, at charge_refunded_at.';
 comment on column public.transactions.created_at is
@@ -106,6 +114,10 @@ create index if not exists transactions_created_at_id_idx on public.transactions
 create index if not exists transactions_status_created_at_idx on public.transactions (status, created_at desc);
 create index if not exists transactions_open_idx on public.transactions (checked_at nulls first, created_at)
   where status in ('pending', 'processing', 'failed') and canceled_at is null and gateway <> 'manual';
+create index if not exists transactions_approved_idx on public.transactions (approved_at)
+  where approved_at is not null and status in ('pending', 'processing', 'failed') and canceled_at is null;
+create index if not exists transactions_completed_idx on public.transactions (checked_at nulls first)
+  where status in ('completed', 'refunded') and gateway <> 'manual';
 create index if not exists transactions_unknown_method_idx on public.transactions (completed_at)
   where status in ('completed', 'refunded') and payment_method is null and gateway <> 'manual';
 create index if not exists transactions_charge_refunded_idx on public.transactions (charge_refunded_at)
@@ -144,7 +156,7 @@ comment on table public.transaction_audit_logs is
   'Every change of a transaction''s state and of its disputes. Never changed or deleted, by anybody.';
 comment on column public.transaction_audit_logs.old_status is 'Null: the row was made.';
 comment on column public.transaction_audit_logs.changed_by is
-  'A staff e-mail, stripe, reconciliation, checkout, automatic, or a database role.';
+  'A staff e-mail, a gateway, reconciliation, checkout, automatic, or a database role.';
 create index if not exists transaction_audit_logs_transaction_id_idx on public.transaction_audit_logs (transaction_id, id);
 create index if not exists transaction_audit_logs_created_at_idx on public.transaction_audit_logs (created_at);
 create or replace trigger tg_transaction_audit_logs__append_only

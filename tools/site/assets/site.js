@@ -46,6 +46,59 @@ const password = { label: "Password (8 characters or more)", type: "password" };
 
 const money = (amount, currency) => new Intl.NumberFormat("en", { style: "currency", currency }).format(amount);
 
+const PAID = "Paid. What we mailed you is in the inbox.";
+
+const begin = (booking, gateway) => call("POST", "/api/payments/create-payment-intent", { bookingId: booking.id, gateway });
+
+// The money of what the payer has agreed to is taken; where a gateway took it itself, this tells how it stands.
+const capture = async (transactionId, proof) => {
+  const { status } = await call("POST", "/api/payments/capture", { transactionId, proof });
+  return status === "paid" ? PAID : "The money is on its way. We write to you when it is here.";
+};
+
+const load = (address) => new Promise((resolve, reject) => {
+  const onerror = () => reject(new Error(`${address} cannot be loaded.`));
+  document.head.append(Object.assign(document.createElement("script"), { src: address, onload: resolve, onerror }));
+});
+
+// How a page lets somebody pay by each gateway.
+const ways = {
+  stripe(booking, label, key) {
+    const stripe = Stripe(key);
+    const card = stripe.elements().create("card");
+    const paying = form("By card", {}, "Pay by card", async () => {
+      const { clientSecret } = await begin(booking, "stripe");
+      const { error } = await stripe.confirmCardPayment(clientSecret, { payment_method: { card } });
+      if (error) throw new Error(error.message);
+      return PAID;
+    });
+    const field = Object.assign(document.createElement("label"), {
+      textContent: "Card (4242 4242 4242 4242 pays, 4000 0000 0000 0002 is declined)",
+    });
+    paying.prepend(field);
+    card.mount(put("div", "", { className: "card" }, field));
+  },
+  razorpay(booking, label) {
+    form(label, {}, `Pay with ${label}`, async () => {
+      const { transactionId, checkout } = await begin(booking, "razorpay");
+      const { script, ...options } = checkout;
+      if (!window.Razorpay) await load(script);
+      return new Promise((resolve, reject) => {
+        const handler = (proof) => capture(transactionId, proof).then(resolve, reject);
+        const modal = { ondismiss: () => reject(new Error("Nothing was paid.")) };
+        new Razorpay({ ...options, handler, modal }).open();
+      });
+    });
+  },
+  paypal(booking, label) {
+    form(label, {}, `Pay with ${label}`, async () => {
+      const { checkout } = await begin(booking, "paypal");
+      location.href = checkout.approveUrl;
+      return "…";
+    });
+  },
+};
+
 const pages = {
   async "/"() {
     put("h1", "Where to?");
@@ -97,20 +150,11 @@ const pages = {
   },
   async "/pay"() {
     const { booking } = await call("GET", `/api/bookings/${query.booking}`);
-    const stripe = Stripe(config.stripeKey);
-    const card = stripe.elements().create("card");
-    const title = `${booking.packageName}: ${money(booking.totalPrice, booking.currency)}`;
-    const paying = form(title, {}, "Pay", async () => {
-      const { clientSecret } = await call("POST", "/api/payments/create-payment-intent", { bookingId: booking.id });
-      const { error } = await stripe.confirmCardPayment(clientSecret, { payment_method: { card } });
-      if (error) throw new Error(error.message);
-      return "Paid. What we mailed you is in the inbox.";
-    });
-    const label = Object.assign(document.createElement("label"), {
-      textContent: "Card (4242 4242 4242 4242 pays, 4000 0000 0000 0002 is declined)",
-    });
-    paying.prepend(label);
-    card.mount(put("div", "", { className: "card" }, label));
+    put("h1", `${booking.packageName}: ${money(booking.totalPrice, booking.currency)}`);
+    if (query.canceled) tell("Nothing was paid.", "failed");
+    else if (query.transaction) return tell(await capture(query.transaction));
+    const { gateways } = await call("GET", "/api/payments/gateways");
+    for (const { name, label, publishableKey } of gateways) ways[name]?.(booking, label, publishableKey);
   },
   async "/dashboard"() {
     const { customer } = await call("GET", "/api/customers/me");
@@ -125,8 +169,12 @@ const pages = {
   },
 };
 
+// Where mails and gateways lead to: /payment/<booking>, as on the agency's own site.
+const [, pay, booking] = location.pathname.match(/^\/(payment)\/([^/]+)$/) ?? [];
+if (pay) query.booking = decodeURIComponent(booking);
+
 try {
-  await (pages[location.pathname] ?? pages["/"])();
+  await (pages[pay ? "/pay" : location.pathname] ?? pages["/"])();
 } catch (error) {
   tell(error.message, "failed");
 }

@@ -43,7 +43,7 @@ The control API (JSON, no key; `Control(url)` has a method for each):
     PUT  /_local/method_types {types}                what automatic payment methods offer
     PUT  /_local/endpoint {url, enabled_events, api_version, status, …} · POST /_local/foreign_endpoints {url, …}
     POST /_local/outages {kind, method, path, count, when, status, seconds, error, remember} · GET · DELETE
-                                                     kind: delay, timeout, reset or error; see server.Outage.
+                                                     kind: delay, timeout, reset or error; see gateway.Outage.
                                                      In memory only, as next_refunds, failed_refunds, method_types
                                                      and the endpoint's settings are: a restart ends them
     GET  /_local/ledger                              the money at Stripe: all objects and the totals by currency

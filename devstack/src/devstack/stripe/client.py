@@ -1,34 +1,32 @@
 """A control client for tests and demonstrations, over the control API and the routes Stripe.js uses."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
-import httpx
+from devstack import gateway
+from devstack.gateway.client import How, wait_for
 
 from .signature import sign
 
+__all__ = ["Control", "StripeRefused", "signed", "wait_for"]
 
-class StripeRefused(Exception):
+
+METHODS: dict[How, str] = {
+    "paid": "pm_card_visa",
+    "approved": "pm_card_visa",
+    "declined": "pm_card_chargeDeclined",
+    "slow": "pm_usBankAccount_processing",
+}
+
+
+class StripeRefused(gateway.GatewayRefused):
     """An error answer of the control API; `.error` is its body's error object, `.status` its HTTP status."""
 
-    def __init__(self, status: int, error: dict[str, Any]) -> None:
-        super().__init__(f"{status} {error.get('message')}")
-        self.status, self.error = status, error
 
-
-class Control:
+class Control(gateway.Control):
     """Turns the local Stripe at `url`, untouched by outages. Intents are named by their id or their client secret."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.http = httpx.Client(base_url=url, trust_env=False, timeout=60)
-
-    def call(self, method: str, path: str, body: Any = None, /, **query: Any) -> Any:
-        answer = self.http.request(method, path, json=body, params=query or None)
-        if answer.is_error:
-            raise StripeRefused(answer.status_code, answer.json()["error"])
-        return answer.json()
+    refused = StripeRefused
 
     # --- payments
 
@@ -49,9 +47,14 @@ class Control:
                 raise
             return refused.error["payment_intent"]
 
-    def settle(self, intent: str, outcome: str = "succeeded") -> dict[str, Any]:
+    def pay(self, payment_id: str, how: How = "paid") -> dict[str, Any]:
+        """See the base; Stripe hands the page no proof, and takes what is approved. slow: a bank debit."""
+        paid = self.confirm(payment_id, METHODS[how], return_url="https://example.com/paid")
+        return {"status": paid["status"], "proof": None}
+
+    def settle(self, payment_id: str, outcome: str = "succeeded") -> dict[str, Any]:
         """End a processing intent: succeeded or failed."""
-        return self.call("POST", f"/_local/payment_intents/{_id(intent)}/settle", {"outcome": outcome})
+        return self.call("POST", f"/_local/payment_intents/{_id(payment_id)}/settle", {"outcome": outcome})
 
     def authenticate(self, intent: str, success: bool = True) -> dict[str, Any]:
         return self.call("POST", f"/_local/payment_intents/{_id(intent)}/authenticate", {"success": success})
@@ -77,12 +80,12 @@ class Control:
 
     # --- money back
 
-    def refund(self, intent: str, amount: int | None = None) -> dict[str, Any]:
+    def refund(self, payment_id: str, amount: int | None = None) -> dict[str, Any]:
         """A refund made in Stripe's dashboard, past the application, of an intent or a charge.
 
         `amount` in minor units, default all that is left.
         """
-        body = _paid(intent) | ({} if amount is None else {"amount": amount})
+        body = _paid(payment_id) | ({} if amount is None else {"amount": amount})
         return self.call("POST", "/_local/refunds", body)
 
     def change_refund(self, refund_id: str, status: str) -> dict[str, Any]:
@@ -104,14 +107,14 @@ class Control:
         self.call("PUT", "/_local/failed_refunds", {"keep_total": keep_total})
 
     def dispute(
-        self, intent: str, amount: int | None = None, reason: str = "fraudulent", inquiry: bool = False
+        self, payment_id: str, amount: int | None = None, inquiry: bool = False, reason: str = "fraudulent"
     ) -> dict[str, Any]:
         """The payer's bank takes an intent or a charge back, or with `inquiry` only asks about it; gives the dispute.
 
         `amount` in minor units, default what is left of the charge; it can be another one, also a higher one. Pending
         refunds of the charge fail. Events: charge.dispute.created and, but for an inquiry, .funds_withdrawn.
         """
-        body = _paid(intent) | {"amount": amount, "reason": reason, "inquiry": inquiry}
+        body = _paid(payment_id) | {"amount": amount, "reason": reason, "inquiry": inquiry}
         return self.call("POST", "/_local/disputes", body)
 
     def escalate(self, dispute_id: str) -> dict[str, Any]:
@@ -133,25 +136,44 @@ class Control:
         """
         return self.call("POST", f"/_local/disputes/{dispute_id}/appeal", {"status": status})
 
+    def books(self) -> dict[str, dict[str, Any]]:
+        ledger = self.ledger()
+        books = {
+            intent["id"]: {
+                "currency": intent["currency"],
+                "paid": intent["amount_received"],
+                "refunded": 0,
+                "withdrawn": 0,
+            }
+            for intent in ledger["payment_intents"]
+        }
+        for refund in ledger["refunds"]:
+            if refund["payment_intent"] and refund["status"] not in ("failed", "canceled"):
+                books[refund["payment_intent"]]["refunded"] += refund["amount"]
+        for dispute in ledger["disputes"]:
+            if dispute["payment_intent"]:
+                moved = sum(entry["amount"] for entry in dispute["balance_transactions"])
+                books[dispute["payment_intent"]]["withdrawn"] -= moved
+        return books
+
+    def refunds(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": refund["id"],
+                "payment_id": refund["payment_intent"],
+                "amount": refund["amount"],
+                "status": {"requires_action": "pending"}.get(refund["status"], refund["status"]),
+                "reference": (refund["metadata"] or {}).get("refund_id"),
+            }
+            for refund in self.ledger()["refunds"]
+        ]
+
     # --- events and their deliveries
 
     def events(self, *types: str, about: str | None = None) -> list[dict[str, Any]]:
         """Events oldest first, of these types, about this object, charge or intent; with `delivered` and `tries`."""
         query: dict[str, Any] = {"type": types} if types else {}
         return self.call("GET", "/_local/events", **query | ({"about": _id(about)} if about else {}))
-
-    def make_event(self, type: str, thing: dict[str, Any], created: int | None = None) -> dict[str, Any]:
-        """Record an event of any type about any object, as of now or that second, as if Stripe had sent it."""
-        return self.call("POST", "/_local/events", {"type": type, "object": thing, "created": created})
-
-    def deliver(self, event_id: str, copies: int = 1, timestamp: int | None = None) -> list[dict[str, Any]]:
-        """Send an event now, `copies` of it at once; returns the attempts: {status, body, error, ms}."""
-        body = {"copies": copies, "timestamp": timestamp}
-        return self.call("POST", f"/_local/events/{event_id}/deliver", body)
-
-    def webhook(self, **changes: Any) -> dict[str, Any]:
-        """Set url, secret (a list while rolling), enabled; forget=True gives the waiting events up."""
-        return self.call("PUT", "/_local/webhook", changes)
 
     def endpoint(self, **changes: Any) -> dict[str, Any] | None:
         """Set the webhook endpoint up as in the dashboard; gives it as GET /v1/webhook_endpoints does.
@@ -165,60 +187,10 @@ class Control:
         """Another program's webhook endpoint, which is listed beside the own one; settings as in endpoint()."""
         return self.call("POST", "/_local/foreign_endpoints", {"url": url} | settings)
 
-    def deliveries(self, on: bool, forget: bool = False) -> None:
-        """Switch automatic delivery; what waits is sent when switched on, unless forgotten."""
-        self.webhook(enabled=on, forget=forget)
-
-    def attempts(self, event_id: str | None = None) -> list[dict[str, Any]]:
-        return self.call("GET", "/_local/deliveries", **({"event": event_id} if event_id else {}))
-
-    def waiting(self) -> list[str]:
-        """Ids of events that are not delivered and not given up."""
-        return self.call("GET", "/_local/webhook")["waiting"]
-
-    def wait_delivered(self, seconds: float = 10) -> None:
-        """Until no event waits; raises TimeoutError."""
-        wait_for(lambda: not self.waiting(), seconds, "events are still undelivered")
-
-    # --- faults, books, state
-
-    def outage(self, kind: str, **options: Any) -> None:
-        """kind: delay, timeout, reset or error; see server.Outage for the options: seconds, status, count …"""
-        self.call("POST", "/_local/outages", {"kind": kind} | options)
-
-    def end_outages(self) -> None:
-        self.call("DELETE", "/_local/outages")
-
-    def ledger(self) -> dict[str, Any]:
-        """payment_intents, charges, refunds, disputes, customers (lists) and totals {currency: {paid, refunded, …}}."""
-        return self.call("GET", "/_local/ledger")
-
-    def requests(self, method: str | None = None, path: str | None = None) -> list[dict[str, Any]]:
-        """API calls oldest first: method, path, params, idempotency_key, status, replayed, outage, at."""
-        wanted = {"method": method, "path": path}
-        return self.call("GET", "/_local/requests", **{name: value for name, value in wanted.items() if value})
-
-    def forget_keys(self) -> None:
-        """Drop all idempotency keys, as Stripe may after 24 hours."""
-        self.call("DELETE", "/_local/idempotency_keys")
-
-    def reset(self) -> None:
-        self.call("POST", "/_local/reset")
-
 
 def signed(payload: bytes, secret: str, timestamp: int | None = None) -> dict[str, str]:
     """Headers with which `payload` passes as Stripe's."""
     return {"Content-Type": "application/json", "Stripe-Signature": sign(payload, [secret], timestamp)}
-
-
-def wait_for(done: Callable[[], Any], seconds: float, complaint: str) -> Any:
-    """The first true value of `done()`, asked every 20 ms; raises TimeoutError."""
-    limit = time.monotonic() + seconds
-    while not (value := done()):
-        if time.monotonic() > limit:
-            raise TimeoutError(complaint)
-        time.sleep(0.02)
-    return value
 
 
 def _paid(id: str) -> dict[str, str]:

@@ -1,97 +1,21 @@
-"""The control API under /_local: what tests and demonstrations turn to provoke what Stripe does by itself."""
+"""Stripe's part of the control API under /_local: what Stripe does by itself, provoked by tests and demonstrations."""
 
-import asyncio
-from collections import defaultdict
-from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 from localstripe import resources
 
-from . import account, charges, disputes, endpoints, events, intents, refunds
-from .lookup import by_id, export, find
+from devstack.gateway.local import body_of
+
+from . import account, charges, disputes, endpoints, intents, refunds
+from .lookup import export, find
 from .parameters import Refusal
-from .server import Outage, Server
 
 routes = web.RouteTableDef()
-server_key: web.AppKey[Server] = web.AppKey("server", Server)
-
-
-async def body_of(request: web.Request) -> dict[str, Any]:
-    body = await request.json() if await request.read() else {}
-    if not isinstance(body, dict):
-        raise Refusal(400, "The body is a JSON object")
-    return body
 
 
 def answer(thing: Any) -> web.Response:
     return web.json_response(export(thing) if isinstance(thing, resources.StripeObject) else thing)
-
-
-@routes.get("/_local/health")
-async def health(request: web.Request) -> web.Response:
-    return answer({"status": "ok", "objects": len(resources.store)})
-
-
-@routes.get("/_local/webhook")
-async def show_webhook(request: web.Request) -> web.Response:
-    waiting = [event.id for event in resources.store.of_kind("event") if event._waits()]
-    return answer(events.deliveries.endpoint | {"waiting": waiting})
-
-
-@routes.put("/_local/webhook")
-async def set_webhook(request: web.Request) -> web.Response:
-    changes = await body_of(request)
-    if unknown := changes.keys() - {"url", "secret", "enabled", "forget"}:
-        raise Refusal(400, f"Unknown: {', '.join(unknown)}")
-    if changes.pop("forget", False):
-        events.deliveries.forget_pending()
-    events.deliveries.set(**changes)
-    return answer(events.deliveries.endpoint)
-
-
-@routes.get("/_local/deliveries")
-async def list_deliveries(request: web.Request) -> web.Response:
-    attempts = [attempt for event in resources.store.of_kind("event") for attempt in event._attempts]
-    wanted = request.query.get("event")
-    found = [attempt for attempt in attempts if wanted in (None, attempt["event"])]
-    return answer(sorted(found, key=lambda attempt: attempt["at"]))
-
-
-@routes.get("/_local/objects/{id}")
-async def show_object(request: web.Request) -> web.Response:
-    return answer(by_id(request.match_info["id"]))
-
-
-@routes.get("/_local/events")
-async def list_events(request: web.Request) -> web.Response:
-    types, about = request.query.getall("type", []), request.query.get("about")
-    found = []
-    for event in resources.store.of_kind("event"):
-        subject = event.data["object"]
-        named = (subject.get("id"), subject.get("payment_intent"), subject.get("charge"))
-        if (not types or event.type in types) and (about is None or about in named):
-            found.append(event._export() | {"delivered": event._delivered, "tries": event._tries})
-    return answer(found)
-
-
-@routes.post("/_local/events")
-async def make_event(request: web.Request) -> web.Response:
-    body = await body_of(request)
-    made = events.emit(body["type"], body["object"])
-    made.created = int(body.get("created") or made.created)
-    return answer(made)
-
-
-@routes.post("/_local/events/{id}/deliver")
-async def deliver(request: web.Request) -> web.Response:
-    body = await body_of(request)
-    event = find("event", request.match_info["id"])
-    if not events.deliveries.endpoint.get("url"):
-        raise Refusal(400, "No webhook endpoint is set")
-    copies = range(int(body.get("copies", 1)))
-    sending = (events.deliveries.send(event, body.get("timestamp")) for _ in copies)
-    return answer(list(await asyncio.gather(*sending)))
 
 
 @routes.post("/_local/payment_intents/{id}/confirm")
@@ -192,60 +116,3 @@ async def set_method_types(request: web.Request) -> web.Response:
 async def set_failed_refunds(request: web.Request) -> web.Response:
     account.current.keeps_failed_refunds = bool((await body_of(request))["keep_total"])
     return answer({"keep_total": account.current.keeps_failed_refunds})
-
-
-@routes.get("/_local/outages")
-async def list_outages(request: web.Request) -> web.Response:
-    return answer([asdict(outage) for outage in request.app[server_key].outages])
-
-
-@routes.post("/_local/outages")
-async def add_outage(request: web.Request) -> web.Response:
-    outage = Outage(**await body_of(request))
-    request.app[server_key].outages.append(outage)
-    return answer(asdict(outage))
-
-
-@routes.delete("/_local/outages")
-async def end_outages(request: web.Request) -> web.Response:
-    request.app[server_key].outages.clear()
-    return answer([])
-
-
-@routes.get("/_local/ledger")
-async def ledger(request: web.Request) -> web.Response:
-    store = resources.store
-    totals: dict[str, dict[str, int]] = defaultdict(lambda: {"paid": 0, "refunded": 0, "disputed": 0, "net": 0})
-    for charge in store.of_kind("charge"):
-        if charge.paid:
-            totals[charge.currency]["paid"] += charge.amount
-    for refund in store.of_kind("refund"):
-        totals[refund.currency]["refunded"] += refund.amount if charges.is_live(refund) else 0
-    for dispute in store.of_kind("dispute"):
-        totals[dispute.currency]["disputed"] += dispute._withdrawn()
-    for total in totals.values():
-        total["net"] = total["paid"] - total["refunded"] - total["disputed"]
-    lists = {f"{kind}s": store.of_kind(kind) for kind in ("payment_intent", "charge", "refund", "dispute", "customer")}
-    return answer({name: [export(thing) for thing in found] for name, found in lists.items()} | {"totals": totals})
-
-
-@routes.get("/_local/requests")
-async def list_requests(request: web.Request) -> web.Response:
-    wanted = {name: value for name, value in request.query.items() if name in ("method", "path", "idempotency_key")}
-    found = resources.store.requests()
-    return answer([entry for entry in found if all(entry[name] == value for name, value in wanted.items())])
-
-
-@routes.delete("/_local/idempotency_keys")
-async def forget_keys(request: web.Request) -> web.Response:
-    resources.store.forget_keys()
-    return answer({})
-
-
-@routes.post("/_local/reset")
-async def reset(request: web.Request) -> web.Response:
-    resources.store.reset()
-    refunds.next_outcome.clear()
-    account.reset()
-    request.app[server_key].outages.clear()
-    return answer({})

@@ -43,7 +43,8 @@ def page(
     limit = params.get("limit", 10)
     if not 1 <= limit <= 100:
         raise invalid("This value must be between 1 and 100.", "limit", "parameter_invalid_integer")
-    things = resources.store.of_kind(kind) if things is None else things
+    if things is None:  # of one second, the later made last
+        things = sorted(resources.store.of_kind(kind), key=lambda thing: thing.created)
     found = [thing for thing in things if keep(thing) and _within(thing, params.get("created"))]
     found.reverse()
     if cursor := params.get("starting_after"):
