@@ -45,8 +45,11 @@ class QueryRefused(BadInput):
 
 
 def read_headers(headers: Headers) -> dict[str, str]:
-    """Those of the caller's headers that are handed on. Raises ``QueryRefused``."""
-    found = {name: value for name in HEADERS if (value := headers.get(name)) is not None}
+    """Those of the caller's headers that are handed on. Raises ``QueryRefused``.
+
+    An empty one says nothing: supabase-js sends `Prefer:` with every write that wants no rows back.
+    """
+    found = {name: value for name in HEADERS if (value := headers.get(name))}
     for name, value in found.items():
         if not HEADERS[name].fullmatch(value):
             raise QueryRefused(f"The header {name} has a form that is not taken here.")

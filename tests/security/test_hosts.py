@@ -11,16 +11,16 @@ from tests.client import Client
 from tests.factories import PASSWORD, Customer, Staff, make_booking, unique_email
 
 EVIL = {
-    "Host": "evil.example",
-    "X-Forwarded-Host": "evil.example",
-    "X-Forwarded-Server": "evil.example",
-    "X-Forwarded-Prefix": "/evil.example",
-    "X-Host": "evil.example",
-    "X-Original-URL": "https://evil.example/",
-    "X-Rewrite-URL": "https://evil.example/",
-    "Forwarded": "for=6.6.6.6;host=evil.example;proto=https",
-    "Origin": "https://evil.example",
-    "Referer": "https://evil.example/",
+    "Host": "host-of-others.example",
+    "X-Forwarded-Host": "host-of-others.example",
+    "X-Forwarded-Server": "host-of-others.example",
+    "X-Forwarded-Prefix": "/host-of-others.example",
+    "X-Host": "host-of-others.example",
+    "X-Original-URL": "https://host-of-others.example/",
+    "X-Rewrite-URL": "https://host-of-others.example/",
+    "Forwarded": "for=6.6.6.6;host=host-of-others.example;proto=https",
+    "Origin": "https://host-of-others.example",
+    "Referer": "https://host-of-others.example/",
 }
 # Each a name under which some proxy says from where a request came.
 ADDRESSES = (
@@ -46,7 +46,7 @@ def test_links_in_mails_begin_with_the_sites_address(
     deliver()
     for address in people.values():
         mail = str(mailbox.read(mailbox.wait_for(address)["id"]))
-        assert site in mail and "evil.example" not in mail, address
+        assert site in mail and "host-of-others.example" not in mail, address
 
 
 def test_no_answer_names_a_foreign_host(app: Flask, customer: Customer):
@@ -59,7 +59,7 @@ def test_no_answer_names_a_foreign_host(app: Flask, customer: Customer):
     ):
         answer = api.http.get(path, headers={**api.headers, **EVIL}, buffered=True)
         assert answer.status_code in (200, 308, 401, 404), f"{path}: {answer.status}"
-        assert b"evil.example" not in answer.data and "evil.example" not in str(answer.headers), (
+        assert b"host-of-others.example" not in answer.data and "host-of-others.example" not in str(answer.headers), (
             f"{path}: {answer.headers}"
         )
 
