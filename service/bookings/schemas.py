@@ -118,7 +118,7 @@ class BookingRowSchema(Schema):
     return_date = fields.String(allow_none=True)
     booking_date = fields.String(allow_none=True)
     amount = fields.Float()
-    currency = fields.String()
+    currency = fields.String(allow_none=True, metadata={"description": "Null on older bookings: the agency's"})
     status = fields.String()
     payment_status = fields.String()
     number_of_guests = fields.Integer()

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from flask import Flask
 
-from devstack.stripe import Control
+from devstack.stripe import Control, wait_for
 from tests.browser import CHROMIUM, needs_chromium
 from tests.client import Client
 from tests.factories import STAFF_PASSWORD, Staff, make_booking, make_staff, unique_email
@@ -58,6 +58,8 @@ def pay(api: Client, db: psycopg.Connection, stripe: Control) -> Callable[..., s
         db.execute("update bookings set amount = %s where id::text = %s", [asked, booking_id])
         stripe.confirm(begun["paymentIntentId"])
         stripe.wait_delivered()
+        paid = "select from transactions where id = %s and status in ('completed', 'refunded')"
+        wait_for(lambda: db.execute(paid, [begun["transactionId"]]).fetchone() is not None, 10, "it was not paid")
         return str(begun["transactionId"])
 
     return pay

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -80,7 +81,7 @@ def test_in_razorpays_window(page: Any, db: psycopg.Connection):
     window = page.locator("dialog.razorpay-checkout")
     window.get_by_label("UPI id").fill("failure@razorpay")
     window.get_by_role("button", name="Pay").click()
-    page.wait_for_function("document.querySelector('.razorpay-error').textContent !== ''")
+    window.locator(".razorpay-error", has_text=re.compile(r"\w")).wait_for()
     window.get_by_label("UPI id").fill("success@razorpay")
     window.get_by_role("button", name="Pay").click()
     assert "Paid" in page.wait_for_selector(".done").text_content()
